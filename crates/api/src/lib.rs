@@ -1,0 +1,57 @@
+//! The wire: Dragonfly's protobuf services and the manager's REST types, and their translation to and from the words
+//! of [`dragonfly_model`]. What other systems call persistent tasks, persistent cache tasks and cache tasks ends here.
+//!
+//! The .proto files in `proto/` agree with Dragonfly 2.5 message for message and field number for field number;
+//! `tests/descriptors.rs` compares them with the published descriptors.
+
+mod translate;
+
+pub use translate::{
+    ApiError, BACK_TO_SOURCE, Invalid, PeerIds, backend_error, backend_error_of, byte_range, duration, piece_of,
+    timestamp, timestamp_of,
+};
+
+/// Generated code of the protobuf packages.
+#[allow(
+    missing_docs,
+    unreachable_pub,
+    clippy::all,
+    clippy::pedantic,
+    reason = "generated from the .proto files"
+)]
+mod generated {
+    pub mod common {
+        pub mod v2 {
+            tonic::include_proto!("common.v2");
+        }
+    }
+    pub mod errordetails {
+        pub mod v2 {
+            tonic::include_proto!("errordetails.v2");
+        }
+    }
+    pub mod dfdaemon {
+        pub mod v2 {
+            tonic::include_proto!("dfdaemon.v2");
+        }
+    }
+    pub mod manager {
+        pub mod v2 {
+            tonic::include_proto!("manager.v2");
+        }
+    }
+    pub mod scheduler {
+        pub mod v2 {
+            tonic::include_proto!("scheduler.v2");
+        }
+    }
+}
+
+pub use generated::common::v2 as common;
+pub use generated::dfdaemon::v2 as dfdaemon;
+pub use generated::errordetails::v2 as errordetails;
+pub use generated::manager::v2 as manager;
+pub use generated::scheduler::v2 as scheduler;
+
+/// The descriptors of all services, for gRPC reflection.
+pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptor.bin"));

@@ -1,0 +1,2 @@
+//! The binary `dragonfly`.
+fn main() {}
