@@ -4,6 +4,7 @@
 //! The .proto files in `proto/` agree with Dragonfly 2.5 message for message and field number for field number;
 //! `tests/descriptors.rs` compares them with the published descriptors.
 
+pub mod rest;
 mod translate;
 
 pub use translate::{
@@ -17,6 +18,7 @@ pub use translate::{
     unreachable_pub,
     clippy::all,
     clippy::pedantic,
+    clippy::allow_attributes_without_reason,
     reason = "generated from the .proto files"
 )]
 mod generated {

@@ -1,0 +1,266 @@
+//! What an operator decides for a cluster. These objects are kept by the manager, shown by REST and sent to schedulers
+//! and peers as bytes in `manager.v2`, always with the same field names.
+
+use super::{Check, Problems, null_is_default};
+use serde::{Deserialize, Serialize};
+
+/// Which peers a cluster serves. A peer's cluster is found by CIDR, then hostname, then IDC, then location.
+///
+/// CIDRs and hostname patterns are parsed where they are used, the manager, which refuses malformed ones.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Scopes {
+    /// Names of data centres, alternatives separated by `|`.
+    #[serde(deserialize_with = "null_is_default")]
+    pub idc: String,
+    /// A place from wide to narrow, at most [`Scopes::MAX_LOCATION_ELEMENTS`], separated by `|`.
+    #[serde(deserialize_with = "null_is_default")]
+    pub location: String,
+    /// Networks.
+    #[serde(deserialize_with = "null_is_default")]
+    pub cidrs: Vec<String>,
+    /// Regular expressions that are searched in the peer's hostname.
+    #[serde(deserialize_with = "null_is_default")]
+    pub hostnames: Vec<String>,
+}
+
+impl Scopes {
+    /// The most elements of a location.
+    pub const MAX_LOCATION_ELEMENTS: usize = 5;
+    /// The most CIDRs, and the most hostname patterns, of a cluster.
+    pub const MAX_ENTRIES: usize = 1000;
+    /// The most characters of each text in a scope.
+    pub const MAX_CHARS: usize = 1024;
+}
+
+impl Check for Scopes {
+    fn check(&self, problems: &mut Problems) {
+        problems.chars("scopes.idc", &self.idc, 0..=Self::MAX_CHARS);
+        if !self.idc.is_empty() && self.idc.split('|').any(|idc| idc.trim().is_empty()) {
+            problems.push("scopes.idc", "has an empty alternative");
+        }
+        problems.chars("scopes.location", &self.location, 0..=Self::MAX_CHARS);
+        if !self.location.is_empty() {
+            let elements: Vec<&str> = self.location.split('|').collect();
+            if elements.len() > Self::MAX_LOCATION_ELEMENTS {
+                problems.push(
+                    "scopes.location",
+                    format_args!(
+                        "must have at most {} elements, not {}",
+                        Self::MAX_LOCATION_ELEMENTS,
+                        elements.len()
+                    ),
+                );
+            }
+            if elements.iter().any(|element| element.trim().is_empty()) {
+                problems.push("scopes.location", "has an empty element");
+            }
+        }
+        for (field, entries) in [("scopes.cidrs", &self.cidrs), ("scopes.hostnames", &self.hostnames)] {
+            if entries.len() > Self::MAX_ENTRIES {
+                problems.push(
+                    field,
+                    format_args!("must have at most {} entries, not {}", Self::MAX_ENTRIES, entries.len()),
+                );
+            }
+            for entry in entries {
+                problems.chars(field, entry, 1..=Self::MAX_CHARS);
+            }
+        }
+    }
+}
+
+/// How a cluster's schedulers choose. What a request leaves out has its default.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct SchedulerClusterConfig {
+    /// The most parents that a peer is given, 1 to 20.
+    pub candidate_parent_limit: u32,
+    /// How many peers are looked at to find those parents, 10 to 1000.
+    pub filter_parent_limit: u32,
+    /// The most jobs per second that are accepted for this cluster, 1 to 1 000 000.
+    pub job_rate_limit: u32,
+}
+
+impl Default for SchedulerClusterConfig {
+    fn default() -> Self {
+        Self {
+            candidate_parent_limit: 3,
+            filter_parent_limit: 15,
+            job_rate_limit: 10,
+        }
+    }
+}
+
+impl Check for SchedulerClusterConfig {
+    fn check(&self, problems: &mut Problems) {
+        let mut within = |field: &str, value: u32, limits| {
+            problems.within(&format!("scheduler_cluster_config.{field}"), u64::from(value), limits);
+        };
+        within("candidate_parent_limit", self.candidate_parent_limit, 1..=20);
+        within("filter_parent_limit", self.filter_parent_limit, 10..=1000);
+        within("job_rate_limit", self.job_rate_limit, 1..=1_000_000);
+    }
+}
+
+/// What the peers of a cluster may do. What a request leaves out has its default.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct PeerClusterConfig {
+    /// The most concurrent uploads of a peer, 1 to 2000.
+    pub load_limit: u32,
+    /// What peers refuse.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub block_list: Option<BlockList>,
+}
+
+impl Default for PeerClusterConfig {
+    fn default() -> Self {
+        Self {
+            load_limit: 200,
+            block_list: None,
+        }
+    }
+}
+
+impl Check for PeerClusterConfig {
+    fn check(&self, problems: &mut Problems) {
+        problems.within("peer_cluster_config.load_limit", u64::from(self.load_limit), 1..=2000);
+    }
+}
+
+/// What the seed peers of a cluster may do. What a request leaves out has its default.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct SeedPeerClusterConfig {
+    /// The most concurrent uploads of a seed peer, 1 to 50 000.
+    pub load_limit: u32,
+    /// What seed peers refuse.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub block_list: Option<BlockList>,
+}
+
+impl Default for SeedPeerClusterConfig {
+    fn default() -> Self {
+        Self {
+            load_limit: 2000,
+            block_list: None,
+        }
+    }
+}
+
+impl Check for SeedPeerClusterConfig {
+    fn check(&self, problems: &mut Problems) {
+        problems.within(
+            "seed_peer_cluster_config.load_limit",
+            u64::from(self.load_limit),
+            1..=50_000,
+        );
+    }
+}
+
+/// What peers refuse, by kind of task. Lists are never `null` when written, and may be when read.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct BlockList {
+    /// Ordinary tasks.
+    #[serde(deserialize_with = "null_is_default")]
+    pub task: DownloadBlock,
+    /// Persistent tasks.
+    #[serde(deserialize_with = "null_is_default")]
+    pub persistent_task: TransferBlock,
+    /// Persistent cache tasks.
+    #[serde(deserialize_with = "null_is_default")]
+    pub persistent_cache_task: TransferBlock,
+}
+
+impl BlockList {
+    /// All URL patterns, which are regular expressions.
+    pub fn url_patterns(&self) -> impl Iterator<Item = &str> {
+        [
+            &self.task.download,
+            &self.persistent_task.download,
+            &self.persistent_task.upload,
+            &self.persistent_cache_task.download,
+            &self.persistent_cache_task.upload,
+        ]
+        .into_iter()
+        .flat_map(|block| block.urls.iter().map(String::as_str))
+    }
+}
+
+/// What is refused of tasks that are only downloaded.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct DownloadBlock {
+    /// Downloads.
+    #[serde(deserialize_with = "null_is_default")]
+    pub download: Block,
+}
+
+/// What is refused of tasks that are downloaded and uploaded.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct TransferBlock {
+    /// Downloads.
+    #[serde(deserialize_with = "null_is_default")]
+    pub download: Block,
+    /// Uploads.
+    #[serde(deserialize_with = "null_is_default")]
+    pub upload: Block,
+}
+
+/// A request that matches any of these is refused.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Block {
+    /// Names of applications.
+    #[serde(deserialize_with = "null_is_default")]
+    pub applications: Vec<String>,
+    /// Regular expressions that are searched in the URL.
+    #[serde(deserialize_with = "null_is_default")]
+    pub urls: Vec<String>,
+    /// Tags.
+    #[serde(deserialize_with = "null_is_default")]
+    pub tags: Vec<String>,
+    /// Priorities; not used for uploads.
+    #[serde(deserialize_with = "null_is_default")]
+    pub priorities: Vec<u32>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_block_list_is_read_with_nulls_and_written_without() {
+        let read: BlockList =
+            serde_json::from_str(r#"{"task":{"download":{"urls":null,"tags":["t"]}},"persistent_task":null}"#).unwrap();
+        assert_eq!(read.task.download.tags, ["t"]);
+        let written = serde_json::to_string(&read).unwrap();
+        assert!(!written.contains("null"), "{written}");
+        assert!(written.contains(r#""urls":[]"#), "{written}");
+    }
+
+    #[test]
+    fn limits_that_are_left_out_have_their_defaults_and_the_others_are_checked() {
+        let config: SchedulerClusterConfig = serde_json::from_str(r#"{"candidate_parent_limit":21}"#).unwrap();
+        assert_eq!(config.filter_parent_limit, 15);
+        let problems = config.checked().unwrap_err().to_string();
+        assert!(
+            problems.contains("candidate_parent_limit must be 1 to 20, not 21"),
+            "{problems}"
+        );
+    }
+
+    #[test]
+    fn a_location_of_six_elements_or_with_an_empty_one_is_refused() {
+        for location in ["a|b|c|d|e|f", "a||c", "|"] {
+            let scopes = Scopes {
+                location: location.into(),
+                ..Scopes::default()
+            };
+            assert!(scopes.checked().is_err(), "{location}");
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! The JSON of the manager's REST API, which the manager answers and tools and consoles read. Field names, limits and
+//! units are those of Dragonfly 2.5. Times are RFC 3339 in UTC.
+//!
+//! The parts of a cluster ([`Scopes`], [`SchedulerClusterConfig`], [`PeerClusterConfig`], [`BlockList`]) travel with the
+//! same field names as bytes in `manager.v2`.
+
+mod check;
+mod cluster;
+mod cluster_config;
+mod member;
+mod user;
+
+pub use check::{Check, Problems};
+pub use cluster::{Cluster, CreateCluster, SchedulerCluster, SeedPeerCluster, UpdateCluster};
+pub use cluster_config::{
+    Block, BlockList, DownloadBlock, PeerClusterConfig, SchedulerClusterConfig, Scopes, SeedPeerClusterConfig,
+    TransferBlock,
+};
+pub use member::{
+    CreateScheduler, CreateSeedPeer, FEATURE_PREHEAT, FEATURE_SCHEDULE, MemberState, Scheduler, SchedulerConfig,
+    SchedulerFilter, SeedPeer, SeedPeerFilter, SeedPeerType, UpdateScheduler, UpdateSeedPeer,
+};
+pub use user::{PASSWORD_CHARS, ResetPassword, Session, SignIn};
+
+use serde::{Deserialize, Serialize};
+
+/// A refusal or failure.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Message {
+    /// What happened, for people.
+    pub message: String,
+    /// The same for programs, where a program is expected to act on it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
+}
+
+/// The answer (422) to a body or query that can't be read or breaks a rule.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Errors {
+    /// All problems, joined by `; `.
+    pub errors: String,
+}
+
+/// [`Message::code`] of a session that may only set a new password.
+pub const PASSWORD_CHANGE_REQUIRED: &str = "password_change_required";
+
+/// Which part of a list is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Page {
+    /// Number of the page, from 1.
+    pub page: u64,
+    /// Entries on each page, 1 to [`Page::MAX_PER_PAGE`].
+    pub per_page: u64,
+}
+
+impl Page {
+    /// The most entries that a page may hold.
+    pub const MAX_PER_PAGE: u64 = 10_000_000;
+}
+
+impl Default for Page {
+    fn default() -> Self {
+        Self { page: 1, per_page: 10 }
+    }
+}
+
+impl Check for Page {
+    fn check(&self, problems: &mut Problems) {
+        problems.within("page", self.page, 1..=u64::from(u32::MAX));
+        problems.within("per_page", self.per_page, 1..=Self::MAX_PER_PAGE);
+    }
+}
+
+/// `null` as the default: other writers leave lists and objects out that way.
+fn null_is_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: serde::Deserializer<'de>,
+    T: Deserialize<'de> + Default,
+{
+    Ok(Option::<T>::deserialize(deserializer)?.unwrap_or_default())
+}
