@@ -1,1 +1,110 @@
-//! TODO
+//! Back to source: asks the origin of a content for its head and its bytes.
+//!
+//! This room owns everything that leaves the cluster on behalf of a caller: which addresses may be asked at all (the
+//! egress guard), which of the caller's headers travel and how far, redirects, retries and time limits. It never keeps
+//! bytes and never asks again for bytes it has delivered: whoever reads a [`Body`] resumes with a new [`Request`].
+//!
+//! A scheme is one file that implements [`Source`]; [`Sources`] picks it by the URL.
+
+mod egress;
+mod error;
+mod http;
+mod request;
+
+pub use egress::{EgressPolicy, Refusal};
+pub use error::{Error, Fault};
+pub use request::{Body, Caller, Head, Request, Validator};
+
+use ::http::HeaderMap;
+use futures::future::BoxFuture;
+use rustls_pki_types::CertificateDer;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What every request to an origin has in common. No proxy is ever taken from the environment.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Which addresses may be asked.
+    pub egress: EgressPolicy,
+    /// Certificate authorities trusted beside those of the operating system.
+    pub extra_roots: Vec<CertificateDer<'static>>,
+    /// How often a request that failed in passing is repeated, beyond the first try.
+    pub max_retries: u32,
+    /// The `User-Agent` of requests whose caller sent none.
+    pub user_agent: String,
+    /// How long one connection may take to be made, TLS included.
+    pub connect_timeout: Duration,
+    /// Headers added to every request whose caller did not send them.
+    pub request_headers: HeaderMap,
+    /// How long an origin may take to answer, redirects and retries included, if the request does not say.
+    pub response_timeout: Duration,
+    /// How long a body may pause between two chunks.
+    pub stall_timeout: Duration,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            egress: EgressPolicy::default(),
+            extra_roots: Vec::new(),
+            max_retries: 2,
+            user_agent: "dragonfly".to_owned(),
+            connect_timeout: Duration::from_secs(5),
+            request_headers: HeaderMap::new(),
+            response_timeout: Duration::from_secs(30),
+            stall_timeout: Duration::from_secs(30),
+        }
+    }
+}
+
+/// One kind of origin.
+pub(crate) trait Source: Send + Sync {
+    /// See [`Sources::stat`].
+    fn stat<'a>(&'a self, request: &'a Request) -> BoxFuture<'a, Result<Head, Error>>;
+
+    /// See [`Sources::get`].
+    fn get<'a>(&'a self, request: &'a Request) -> BoxFuture<'a, Result<Body, Error>>;
+}
+
+/// Every origin this process can ask. Cheap to clone; clones share connections.
+#[derive(Clone)]
+pub struct Sources {
+    http: Arc<dyn Source>,
+}
+
+impl Sources {
+    /// Loads the certificate authorities and prepares the clients; opens no connection.
+    ///
+    /// Fails only if one of `extra_roots` is no certificate.
+    pub fn new(config: Config) -> Result<Self, Error> {
+        Ok(Self {
+            http: Arc::new(http::HttpSource::new(config)?),
+        })
+    }
+
+    /// Asks for the head of a content: its length, its headers, whether it can be read in ranges. Moves at most one
+    /// byte of the content itself. An answer other than success is [`Error::Status`].
+    pub async fn stat(&self, request: &Request) -> Result<Head, Error> {
+        self.of(request)?.stat(request).await
+    }
+
+    /// Asks for the content, or for `request.range` of it. An origin that can't do ranges answers with the whole
+    /// content, which [`Body::range`] tells. An origin whose content is not the one of `request.if_match` is
+    /// [`Error::Changed`].
+    pub async fn get(&self, request: Request) -> Result<Body, Error> {
+        self.of(&request)?.get(&request).await
+    }
+
+    fn of(&self, request: &Request) -> Result<&dyn Source, Error> {
+        match request.url.scheme() {
+            "http" | "https" => Ok(&*self.http),
+            other => Err(Error::UnsupportedScheme(other.to_owned())),
+        }
+    }
+}
+
+impl std::fmt::Debug for Sources {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Sources").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,174 @@
+//! Connections to origins. The addresses that the egress guard has seen are the ones connected to.
+
+use crate::error::BoxError;
+use crate::{Caller, EgressPolicy, Refusal};
+use futures::future::BoxFuture;
+use futures::stream::{FuturesUnordered, StreamExt};
+use http::Uri;
+use hyper::rt::{Read, ReadBufCursor, Write};
+use hyper_util::client::legacy::connect::{Connected, Connection};
+use hyper_util::rt::TokioIo;
+use rustls::pki_types::ServerName;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+use tokio_util::either::Either;
+
+/// More addresses of one name than this are not tried.
+const MAX_ADDRESSES: usize = 8;
+/// How long one address may keep the next from being tried too.
+const HEAD_START: Duration = Duration::from_millis(250);
+
+/// Why there is no connection.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ConnectError {
+    #[error("no address of the host may be asked")]
+    Refused(#[source] Refusal),
+    #[error("the URL names no host")]
+    NoHost,
+    #[error("the host's name can't be resolved")]
+    Resolve(#[source] io::Error),
+    #[error("the host has no address")]
+    NoAddress,
+    #[error("the host does not accept a connection")]
+    Connect(#[source] io::Error),
+    #[error("the TLS handshake failed")]
+    Tls(#[source] io::Error),
+    #[error("no connection was made in {0:?}")]
+    Timeout(Duration),
+}
+
+/// Makes connections for one kind of caller. Each kind has its own pool, so a connection that only a local caller may
+/// have is never used for another.
+#[derive(Clone)]
+pub(super) struct Connector {
+    pub(super) egress: Arc<EgressPolicy>,
+    pub(super) caller: Caller,
+    pub(super) tls: TlsConnector,
+    pub(super) timeout: Duration,
+}
+
+impl Connector {
+    async fn connect(self, uri: Uri) -> Result<Wire, ConnectError> {
+        let secure = uri.scheme_str() == Some("https");
+        let host = uri.host().ok_or(ConnectError::NoHost)?;
+        let host = host.strip_prefix('[').and_then(|h| h.strip_suffix(']')).unwrap_or(host);
+        let port = uri.port_u16().unwrap_or(if secure { 443 } else { 80 });
+        let stream = connect_any(self.addresses(host, port).await?).await?;
+        // Only latency is at stake if it can't be set.
+        drop(stream.set_nodelay(true));
+        if !secure {
+            return Ok(Wire(TokioIo::new(Either::Left(stream))));
+        }
+        let name = ServerName::try_from(host.to_owned()).map_err(|e| ConnectError::Tls(io::Error::other(e)))?;
+        match self.tls.connect(name, stream).await {
+            Ok(stream) => Ok(Wire(TokioIo::new(Either::Right(Box::new(stream))))),
+            // What rustls objects to is the origin's fault; anything else is the network's.
+            Err(error) if error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>()) => {
+                Err(ConnectError::Tls(error))
+            }
+            Err(error) => Err(ConnectError::Connect(error)),
+        }
+    }
+
+    /// The addresses of a host that may be asked, literal ones included.
+    async fn addresses(&self, host: &str, port: u16) -> Result<Vec<SocketAddr>, ConnectError> {
+        let found: Vec<SocketAddr> = match host.parse::<IpAddr>() {
+            Ok(ip) => vec![SocketAddr::new(ip, port)],
+            Err(_) => tokio::net::lookup_host((host, port))
+                .await
+                .map_err(ConnectError::Resolve)?
+                .collect(),
+        };
+        let mut refusal = None;
+        let mut allowed = Vec::new();
+        for address in found {
+            match self.egress.check(address, self.caller) {
+                Ok(()) => allowed.push(address),
+                Err(reason) => refusal = Some(reason),
+            }
+        }
+        allowed.truncate(MAX_ADDRESSES);
+        match (allowed.is_empty(), refusal) {
+            (false, _) => Ok(allowed),
+            (true, Some(reason)) => Err(ConnectError::Refused(reason)),
+            (true, None) => Err(ConnectError::NoAddress),
+        }
+    }
+}
+
+/// The first address to accept wins. The next is tried as soon as one fails, or is slow.
+async fn connect_any(addresses: Vec<SocketAddr>) -> Result<TcpStream, ConnectError> {
+    let mut waiting = addresses.into_iter();
+    let mut trying = FuturesUnordered::new();
+    let mut failure = None;
+    loop {
+        match waiting.next() {
+            Some(address) => trying.push(TcpStream::connect(address)),
+            None if trying.is_empty() => return Err(failure.map_or(ConnectError::NoAddress, ConnectError::Connect)),
+            None => {}
+        }
+        match timeout(HEAD_START, trying.next()).await {
+            Ok(Some(Ok(stream))) => return Ok(stream),
+            Ok(Some(Err(error))) => failure = Some(error),
+            Ok(None) | Err(_) => {}
+        }
+    }
+}
+
+impl tower::Service<Uri> for Connector {
+    type Response = Wire;
+    type Error = BoxError;
+    type Future = BoxFuture<'static, Result<Wire, BoxError>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, uri: Uri) -> Self::Future {
+        let connector = self.clone();
+        Box::pin(async move {
+            let limit = connector.timeout;
+            match timeout(limit, connector.connect(uri)).await {
+                Ok(result) => Ok(result?),
+                Err(_) => Err(ConnectError::Timeout(limit).into()),
+            }
+        })
+    }
+}
+
+/// A connection, in the clear or not.
+pub(super) struct Wire(TokioIo<Either<TcpStream, Box<TlsStream<TcpStream>>>>);
+
+impl Connection for Wire {
+    fn connected(&self) -> Connected {
+        Connected::new()
+    }
+}
+
+impl Read for Wire {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_read(cx, buf)
+    }
+}
+
+impl Write for Wire {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_shutdown(cx)
+    }
+}
