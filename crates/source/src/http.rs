@@ -3,6 +3,7 @@
 mod body;
 mod connect;
 mod exchange;
+mod forward;
 mod headers;
 
 use crate::request::redacted;
@@ -10,6 +11,8 @@ use crate::{Body, Config, Error, Head, Request, Source};
 use ::http::{HeaderMap, Method, StatusCode};
 use dragonfly_model::ByteRange;
 use exchange::{Answer, Exchange};
+pub use forward::ForwardBody;
+pub(crate) use forward::Forwarder;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use headers::{ContentRange, Part};

@@ -13,13 +13,17 @@ mod request;
 
 pub use egress::{EgressPolicy, Refusal};
 pub use error::{Error, Fault};
+pub use http::ForwardBody;
 pub use request::{Body, Caller, Head, Request, Validator};
 
 use ::http::HeaderMap;
+use ::http::Response;
 use futures::future::BoxFuture;
+use hyper::body::Incoming;
 use rustls_pki_types::CertificateDer;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::net::TcpStream;
 
 /// What every request to an origin has in common. No proxy is ever taken from the environment.
 #[derive(Debug, Clone)]
@@ -70,6 +74,7 @@ pub(crate) trait Source: Send + Sync {
 #[derive(Clone)]
 pub struct Sources {
     http: Arc<dyn Source>,
+    forwarder: Arc<http::Forwarder>,
 }
 
 impl Sources {
@@ -78,6 +83,7 @@ impl Sources {
     /// Fails only if one of `extra_roots` is no certificate.
     pub fn new(config: Config) -> Result<Self, Error> {
         Ok(Self {
+            forwarder: Arc::new(http::Forwarder::new(&config)?),
             http: Arc::new(http::HttpSource::new(config)?),
         })
     }
@@ -93,6 +99,21 @@ impl Sources {
     /// [`Error::Changed`].
     pub async fn get(&self, request: Request) -> Result<Body, Error> {
         self.of(&request)?.get(&request).await
+    }
+
+    /// Passes a client's request on to the http or https URL in it, and the answer back, whatever its status: redirects
+    /// are the client's to follow, no header is added but `Host`, and nothing is repeated. Fails if there is no answer.
+    pub async fn forward(
+        &self,
+        request: ::http::Request<ForwardBody>,
+        caller: Caller,
+    ) -> Result<Response<Incoming>, Error> {
+        self.forwarder.send(request, caller).await
+    }
+
+    /// A connection to a host for a tunnel whose bytes nobody reads here. `host` is a name or an address.
+    pub async fn tunnel(&self, host: &str, port: u16, caller: Caller) -> Result<TcpStream, Error> {
+        self.forwarder.connect(host, port, caller).await
     }
 
     fn of(&self, request: &Request) -> Result<&dyn Source, Error> {

@@ -78,6 +78,15 @@ impl Connector {
         }
     }
 
+    /// A bare connection to a host, for bytes that are passed on unread.
+    pub(super) async fn tcp(&self, host: &str, port: u16) -> Result<TcpStream, ConnectError> {
+        let host = host.strip_prefix('[').and_then(|h| h.strip_suffix(']')).unwrap_or(host);
+        let opening = async { connect_any(self.addresses(host, port).await?).await };
+        timeout(self.timeout, opening)
+            .await
+            .unwrap_or(Err(ConnectError::Timeout(self.timeout)))
+    }
+
     /// The addresses of a host that may be asked, literal ones included.
     async fn addresses(&self, host: &str, port: u16) -> Result<Vec<SocketAddr>, ConnectError> {
         let found: Vec<SocketAddr> = match host.parse::<IpAddr>() {

@@ -24,8 +24,8 @@ use url::Url;
 
 const MAX_REDIRECTS: usize = 10;
 /// Idle connections kept per origin, and how long.
-const POOLED: usize = 16;
-const POOLED_FOR: Duration = Duration::from_secs(30);
+pub(super) const POOLED: usize = 16;
+pub(super) const POOLED_FOR: Duration = Duration::from_secs(30);
 /// The pause before the first retry; it doubles with each, up to the longest, and is jittered.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(3);
@@ -187,12 +187,12 @@ impl Exchange {
         client
             .request(request)
             .await
-            .map_err(|error| no_answer(&hop.url, error.into()))
+            .map_err(|error| no_answer(&redacted(&hop.url), error.into()))
     }
 }
 
 /// The operating system's certificate authorities and those of the configuration; verification is never off.
-fn tls_config(config: &Config) -> Result<ClientConfig, Error> {
+pub(super) fn tls_config(config: &Config) -> Result<ClientConfig, Error> {
     let mut roots = RootCertStore::empty();
     let native = rustls_native_certs::load_native_certs();
     let (added, ignored) = roots.add_parsable_certificates(native.certs);
@@ -254,8 +254,8 @@ fn redirection(from: &Url, response: &Response<Incoming>) -> Result<Option<Url>,
 }
 
 /// Why a request got no answer, from the innermost cause that says so.
-fn no_answer(url: &Url, source: BoxError) -> Error {
-    let origin = redacted(url);
+pub(super) fn no_answer(origin: &str, source: BoxError) -> Error {
+    let origin = origin.to_owned();
     let mut cause: Option<&(dyn StdError + 'static)> = Some(&*source);
     while let Some(error) = cause {
         match error.downcast_ref::<ConnectError>() {
