@@ -1,0 +1,231 @@
+//! Opening: takes the directory, repairs what a crash left, and loads what is kept.
+
+use crate::files::{self, ContentDir};
+use crate::format::PieceEntry;
+use crate::metadata::{Loaded, Metadata};
+use crate::storage::{Shared, check_layout};
+use crate::task::{Task, span_of};
+use crate::{Config, Error, TaskRecord, TaskState};
+use dragonfly_model::PieceNumber;
+use rustix::fs::{FlockOperation, Mode, OFlags};
+use rustix::io::Errno;
+use std::collections::HashSet;
+use std::fs::File;
+use std::path::Path;
+
+/// Format of the directory as a whole; a record has a version of its own beside it.
+const FORMAT: u32 = 1;
+
+/// What opening found and did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Recovery {
+    /// Tasks that are kept.
+    pub tasks: usize,
+    /// Pieces that were read again and compared with their checksum.
+    pub pieces_checked: usize,
+    /// Pieces that are forgotten because their bytes are not what they should be.
+    pub pieces_dropped: usize,
+    /// Tasks that are forgotten because their file or their record is gone or damaged.
+    pub tasks_dropped: usize,
+    /// Files that belonged to no task and were removed.
+    pub files_removed: usize,
+    /// Whether the last run closed the storage.
+    pub clean: bool,
+    /// Whether the metadata was damaged as a whole, as a power failure can leave it: everything is forgotten, and the
+    /// damaged store lies in `metadata.damaged`.
+    pub metadata_lost: bool,
+}
+
+pub(crate) fn open(config: Config, runtime: tokio::runtime::Handle) -> Result<(Shared, Recovery), Error> {
+    files::make_dir(&config.dir)?;
+    let lock = lock_dir(&config.dir)?;
+    prepare(&config)?;
+    let content = ContentDir::open(config.dir.join("content"))?;
+    let (metadata, loaded, metadata_lost) = open_metadata(&config.dir)?;
+    write_format(&config.dir)?;
+
+    let mut recovery = Recovery {
+        clean: loaded.clean,
+        tasks_dropped: loaded.dropped_tasks,
+        pieces_dropped: loaded.dropped_pieces,
+        metadata_lost,
+        ..Recovery::default()
+    };
+    let known: HashSet<_> = loaded
+        .tasks
+        .iter()
+        .filter(|(record, _)| !record.is_quarantined())
+        .map(|(record, _)| record.id.clone())
+        .collect();
+    recovery.files_removed = content.remove_orphans(&known)?;
+
+    let shared = Shared::new(&config, lock, metadata, content, runtime);
+    for (record, pieces) in loaded.tasks {
+        let check = Check {
+            shared: &shared,
+            clean: loaded.clean,
+            recovery: &mut recovery,
+        };
+        if let Some(task) = check.task(record, pieces)? {
+            shared.add(task);
+            recovery.tasks += 1;
+        }
+    }
+    Ok((shared, recovery))
+}
+
+/// Takes the directory for this process alone.
+fn lock_dir(dir: &Path) -> Result<File, Error> {
+    let path = dir.join("storage.lock");
+    let flags = OFlags::CREATE | OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let file = rustix::fs::open(&path, flags, Mode::RUSR | Mode::WUSR).map_err(|e| Error::io("opening", &path, e))?;
+    match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(File::from(file)),
+        Err(Errno::WOULDBLOCK) => Err(Error::InUse { dir: dir.to_owned() }),
+        Err(e) => Err(Error::io("locking", &path, e)),
+    }
+}
+
+/// Removes what is not wanted or not ours, and refuses what is of another version of ours.
+fn prepare(config: &Config) -> Result<(), Error> {
+    let path = config.dir.join("format");
+    let metadata = config.dir.join("metadata");
+    let content = config.dir.join("content");
+    let found = match std::fs::read_to_string(&path) {
+        Ok(text) => Some(text.trim().to_owned()),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => None,
+        Err(e) => return Err(Error::io("reading", &path, e)),
+    };
+    match found {
+        _ if !config.keep => {}
+        Some(format) if format == FORMAT.to_string() => return Ok(()),
+        Some(found) => {
+            return Err(Error::Version {
+                what: "the storage directory",
+                found,
+                known: FORMAT,
+            });
+        }
+        // Never completely made, or another program's cache.
+        None if content.exists() || metadata.exists() => {
+            tracing::warn!(dir = %config.dir.display(), "the storage directory is of no known format, beginning afresh");
+        }
+        None => {}
+    }
+    // Without this file nothing of the rest counts, so it goes first.
+    match std::fs::remove_file(&path) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(Error::io("removing", &path, e)),
+        _ => {}
+    }
+    files::remove_dir(&metadata)?;
+    files::remove_dir(&content)
+}
+
+fn write_format(dir: &Path) -> Result<(), Error> {
+    let (path, new) = (dir.join("format"), dir.join("format.new"));
+    if path.exists() {
+        return Ok(());
+    }
+    let written = std::fs::write(&new, format!("{FORMAT}\n"))
+        .and_then(|()| File::open(&new)?.sync_all())
+        .and_then(|()| std::fs::rename(&new, &path))
+        .and_then(|()| File::open(dir)?.sync_all());
+    written.map_err(|e| Error::io("writing", &path, e))
+}
+
+/// Opens and loads the metadata. A store that is damaged as a whole is set aside: a cache that forgets is better than a
+/// peer that doesn't start.
+fn open_metadata(dir: &Path) -> Result<(Metadata, Loaded, bool), Error> {
+    let path = dir.join("metadata");
+    files::make_dir(&path)?;
+    let load = || -> Result<(Metadata, Loaded), Error> {
+        let metadata = Metadata::open(&path).map_err(|source| Error::metadata("opening", source))?;
+        let loaded = metadata.load()?;
+        Ok((metadata, loaded))
+    };
+    let error = match load() {
+        Ok((metadata, loaded)) => return Ok((metadata, loaded, false)),
+        Err(error) => error,
+    };
+    if !matches!(&error, Error::Metadata { source, .. } if is_damage(source)) {
+        return Err(error);
+    }
+    tracing::error!(
+        error = &error as &dyn std::error::Error,
+        "the metadata is damaged; it is set aside and the cache begins afresh"
+    );
+    let aside = dir.join("metadata.damaged");
+    files::remove_dir(&aside)?;
+    std::fs::rename(&path, &aside).map_err(|e| Error::io("setting aside", &path, e))?;
+    files::make_dir(&path)?;
+    let (metadata, loaded) = load()?;
+    Ok((metadata, loaded, true))
+}
+
+/// Whether the store's files contradict themselves, other than a disk that fails or a store of another version.
+fn is_damage(error: &fjall::Error) -> bool {
+    use fjall::Error as E;
+    match error {
+        E::JournalRecovery(_) | E::Decompress(_) | E::InvalidTrailer | E::InvalidTag(_) | E::Unrecoverable => true,
+        E::Storage(inner) => !matches!(inner, fjall::LsmError::Io(_) | fjall::LsmError::InvalidVersion(_)),
+        _ => false,
+    }
+}
+
+struct Check<'a> {
+    shared: &'a Shared,
+    clean: bool,
+    recovery: &'a mut Recovery,
+}
+
+impl Check<'_> {
+    /// The task as far as it can be trusted; `None` if it is forgotten.
+    fn task(self, mut record: TaskRecord, mut pieces: Vec<(PieceNumber, PieceEntry)>) -> Result<Option<Task>, Error> {
+        if record.is_quarantined() {
+            return Ok(Some(Task::new(record, Vec::new())));
+        }
+        let layout = check_layout(record.piece_length, record.content_length);
+        let (Ok(()), Some(file)) = (layout, self.shared.content.find(&record.id)?) else {
+            tracing::warn!(task.id = %record.id, "the content file or a usable record is missing, forgetting the task");
+            self.shared.metadata.clear_task(&record.id, None)?;
+            self.shared.content.unlink(&record.id)?;
+            self.recovery.tasks_dropped += 1;
+            return Ok(None);
+        };
+        pieces.retain(|(number, _)| span_of(&record, *number).is_some());
+        let path = self.shared.content.path_of(&record.id);
+        let size = file.metadata().map_err(|e| Error::io("reading", &path, e))?.len();
+        let pieces_wanted = record.layout().map_or(0, |layout| layout.count() as usize);
+        let whole = record.content_length == Some(size) && pieces.len() == pieces_wanted;
+        if record.is_finished() && whole {
+            return Ok(Some(Task::new(record, pieces)));
+        }
+        if record.is_finished() {
+            tracing::warn!(task.id = %record.id, "a finished content has lost bytes, checking its pieces");
+            record.state = TaskState::Partial;
+            self.shared.metadata.put_task(&record)?;
+        } else if self.clean {
+            return Ok(Some(Task::new(record, pieces)));
+        }
+        let mut kept = Vec::with_capacity(pieces.len());
+        let mut dropped = Vec::new();
+        for (number, piece) in pieces {
+            self.recovery.pieces_checked += 1;
+            let found = match span_of(&record, number) {
+                Some(span) => files::crc32_of(&file, span).map_err(|e| Error::io("checking", &path, e))?,
+                None => None,
+            };
+            if found == Some(piece.crc32) {
+                kept.push((number, piece));
+            } else {
+                dropped.push(number);
+            }
+        }
+        self.recovery.pieces_dropped += dropped.len();
+        if !dropped.is_empty() {
+            tracing::warn!(task.id = %record.id, pieces = dropped.len(), "pieces were torn, forgetting them");
+            self.shared.metadata.remove_pieces(&record.id, &dropped)?;
+        }
+        Ok(Some(Task::new(record, kept)))
+    }
+}
