@@ -1,0 +1,8 @@
+//! Sources against real servers on the loopback.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod http;
+mod redirects;
+mod support;
+mod tls;
