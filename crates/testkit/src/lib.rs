@@ -1,1 +1,19 @@
-//! TODO
+//! The lab: real programs and made-up content for tests, started and removed by the test that wants them.
+//!
+//! Rooms use it as a dev-dependency from their `tests/`, `e2e` as an ordinary one. What a test needs from Debian's
+//! packages it installs itself ([`packages`]); what can't be had fails the test.
+
+pub mod client;
+pub mod containerd;
+pub mod content;
+mod http;
+pub mod image;
+pub mod origin;
+pub mod packages;
+pub mod pki;
+pub mod process;
+pub mod registry;
+mod tokens;
+pub mod up;
+
+pub use tokens::User;

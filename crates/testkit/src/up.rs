@@ -1,0 +1,1 @@
+//! The real binary, running as `dragonfly up`.
