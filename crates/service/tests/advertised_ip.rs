@@ -2,6 +2,8 @@
 //!
 //! Needs root and the program `ip` (package iproute2), since namespaces and links are the kernel's.
 
+#![allow(clippy::unwrap_used, reason = "a test that can't go on shall panic")]
+
 use dragonfly_service::net::advertised_ip;
 use nix::sched::{CloneFlags, setns};
 use std::fs::File;
@@ -37,7 +39,10 @@ impl Namespace {
 
     /// Adds an interface that is up and has these addresses.
     fn link(&self, name: &str, addresses: &[&str]) -> &Self {
-        self.ip(&format!("link add {name} type dummy"));
+        // The other end of the cable has no address; it must be up for the link to be.
+        self.ip(&format!("link add {name} type veth peer name {name}-far"));
+        self.ip(&format!("link set {name}-far addrgenmode none"));
+        self.ip(&format!("link set {name}-far up"));
         // Without duplicate address detection an IPv6 address is usable at once; the kernel's own link-local address
         // would appear only after it.
         self.ip(&format!("link set {name} addrgenmode none"));

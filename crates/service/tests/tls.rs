@@ -1,5 +1,7 @@
 //! TLS from files, over real connections: who is let in and who is not, and errors that name the file.
 
+#![allow(clippy::unwrap_used, reason = "a test that can't go on shall panic")]
+
 use dragonfly_service::tls::{self, ClientTls, Files, ServerTls};
 use dragonfly_service::{grpc, net};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
