@@ -1,1 +1,12 @@
-//! TODO
+//! Moving: pieces between peers, and the download of a task from all who have it.
+//!
+//! The piece protocol ([`vortex`]), its server and client, and the bandwidth limits know nothing of downloads.
+
+pub mod client;
+mod limit;
+pub mod server;
+pub mod vortex;
+
+pub use client::{ClientConfig, FetchError, Piece, PieceClient};
+pub use limit::RateLimit;
+pub use server::{Admission, PieceServer, ServerConfig, ServerStats};
