@@ -19,7 +19,7 @@ pub enum Error {
         pid: Option<u32>,
     },
     /// The directory can't be created or written in.
-    #[error("can't use the directory {}: {source}; make it writable or choose another one", path.display())]
+    #[error("can't use the directory {}; make it writable or choose another one", path.display())]
     Unusable {
         /// The directory.
         path: PathBuf,
@@ -28,7 +28,7 @@ pub enum Error {
         source: io::Error,
     },
     /// A file can't be written.
-    #[error("can't write {}: {source}", path.display())]
+    #[error("can't write {}", path.display())]
     Write {
         /// The file.
         path: PathBuf,

@@ -4,6 +4,7 @@
 //! This room knows none of the others. A program binds its sockets with [`net`], spawns with [`Workers`], says that it
 //! serves with [`Ready`], and ends when the token of [`shutdown::signal`] is cancelled.
 
+mod chain;
 pub mod config;
 pub mod exit;
 pub mod fs;
@@ -18,6 +19,7 @@ pub mod tls;
 pub mod web;
 mod workers;
 
+pub use chain::{Chain, chain};
 pub use metrics::Metrics;
 pub use ready::Ready;
 pub use workers::{StillRunning, Workers};

@@ -30,7 +30,7 @@ pub enum Error {
     #[error("{0} is missing: TLS needs it")]
     Missing(&'static str),
     /// A file can't be read.
-    #[error("can't read {}: {source}", path.display())]
+    #[error("can't read {}", path.display())]
     Read {
         /// The file.
         path: PathBuf,

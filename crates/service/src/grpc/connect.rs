@@ -39,7 +39,7 @@ pub enum ConnectError {
         addr: String,
     },
     /// Nobody answers, or not as it should. Retrying may help.
-    #[error("can't connect to {addr}: {source}")]
+    #[error("can't connect to {addr}")]
     Unreachable {
         /// Where.
         addr: String,
@@ -48,7 +48,7 @@ pub enum ConnectError {
         source: tonic::transport::Error,
     },
     /// Nobody answers on a Unix socket.
-    #[error("can't connect to the socket {}: {source}", path.display())]
+    #[error("can't connect to the socket {}", path.display())]
     Socket {
         /// Where.
         path: PathBuf,

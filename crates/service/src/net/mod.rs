@@ -38,7 +38,7 @@ pub enum Error {
         what: String,
     },
     /// Anything else that listening on TCP can fail of.
-    #[error("can't listen on {addr} ({what}): {source}")]
+    #[error("can't listen on {addr} ({what})")]
     Listen {
         /// Where.
         addr: SocketAddr,
@@ -61,7 +61,7 @@ pub enum Error {
         path: PathBuf,
     },
     /// Anything else that listening on a Unix socket can fail of.
-    #[error("can't listen on the socket {}: {source}", path.display())]
+    #[error("can't listen on the socket {}", path.display())]
     Socket {
         /// The socket.
         path: PathBuf,

@@ -60,7 +60,7 @@ pub enum Error {
         level: String,
     },
     /// A file can't be opened.
-    #[error("can't write logs to {}: {source}", path.display())]
+    #[error("can't write logs to {}", path.display())]
     Open {
         /// The file or directory.
         path: PathBuf,
