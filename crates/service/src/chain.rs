@@ -15,7 +15,7 @@ pub struct Chain<'a>(&'a (dyn Error + 'a));
 
 impl fmt::Display for Chain<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)?;
+        write!(f, "{}", self.0)?;
         let causes = std::iter::successors(self.0.source(), |error| error.source());
         for cause in causes {
             write!(f, ": {cause}")?;

@@ -143,6 +143,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("dfdaemon.sock");
         let error = connect_unix(&path, Timeouts::default()).await.unwrap_err();
-        assert!(error.to_string().contains("dfdaemon.sock: No such file"), "{error}");
+        let shown = crate::chain(&error).to_string();
+        assert!(shown.contains("dfdaemon.sock: No such file"), "{shown}");
     }
 }
