@@ -1,1 +1,58 @@
-fn main() {}
+//! `cargo xtask`: what a developer and CI do with this repository.
+//!
+//! Each verb tells its progress on stderr, ends stdout with one line that sums it up, and exits with 0 only if all held.
+
+mod cargo;
+mod check;
+mod deps;
+mod test;
+mod up;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "What a developer and CI do with this repository")]
+struct Arguments {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Build the release binary and run `dragonfly up` with these arguments
+    Up {
+        /// Arguments for `dragonfly up`
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
+    /// Check formatting, lints, the arrows between rooms, the wire's descriptors and generated files
+    Check,
+    /// Run the tests: all of them, or one suite
+    Test {
+        /// Only this suite
+        suite: Option<test::Suite>,
+    },
+    /// Check the arrows between the rooms and the size of the files
+    Deps,
+}
+
+fn main() -> ExitCode {
+    let done = match Arguments::parse().verb {
+        Verb::Up { arguments } => up::run(&arguments),
+        Verb::Check => check::run(),
+        Verb::Test { suite } => test::run(suite),
+        Verb::Deps => deps::run(),
+    };
+    match done {
+        Ok(summary) => {
+            println!("{summary}");
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

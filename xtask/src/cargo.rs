@@ -1,0 +1,71 @@
+//! Running cargo on this workspace.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail};
+use cargo_metadata::Message;
+
+/// The root of the workspace.
+pub(crate) fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("xtask is a folder of the workspace")
+}
+
+/// A cargo command at the root of the workspace; the lock file stays as it is.
+pub(crate) fn cargo(arguments: &[&str]) -> Command {
+    // The cargo that runs us, or the one on the path.
+    let program = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut command = Command::new(program);
+    command.current_dir(root()).args(arguments);
+    command
+}
+
+/// Runs a step that either holds or fails, with its time on stderr.
+pub(crate) fn step(name: &str, step: impl FnOnce() -> Result<()>) -> Result<()> {
+    eprintln!("==> {name}");
+    let start = Instant::now();
+    let done = step();
+    let held = if done.is_ok() { "held" } else { "FAILED" };
+    eprintln!("<== {name} {held} after {:.1} s", start.elapsed().as_secs_f64());
+    done.with_context(|| name.to_owned())
+}
+
+/// Runs a command whose output is for whoever watches.
+pub(crate) fn succeed(command: &mut Command) -> Result<()> {
+    let what = format!("{command:?}");
+    let status = command
+        .stdin(Stdio::null())
+        .status()
+        .with_context(|| format!("starting {what}"))?;
+    if !status.success() {
+        bail!("{what}: {status}");
+    }
+    Ok(())
+}
+
+/// Builds the release binary and returns where it is.
+pub(crate) fn release_binary() -> Result<PathBuf> {
+    let build = ["build", "--locked", "--release", "--package", "dragonfly-cli"];
+    let mut running = cargo(&build)
+        .arg("--message-format=json-render-diagnostics")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .context("starting cargo build")?;
+    let messages = running.stdout.take().context("cargo's messages")?;
+    let mut binary = None;
+    for message in Message::parse_stream(std::io::BufReader::new(messages)) {
+        if let Message::CompilerArtifact(artifact) = message?
+            && artifact.target.name == "dragonfly"
+        {
+            binary = artifact.executable.or(binary);
+        }
+    }
+    if !running.wait()?.success() {
+        bail!("the release build failed");
+    }
+    Ok(binary.context("the build named no binary `dragonfly`")?.into())
+}
