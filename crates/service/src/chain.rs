@@ -16,9 +16,10 @@ pub struct Chain<'a>(&'a (dyn Error + 'a));
 impl fmt::Display for Chain<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.0)?;
-        let causes = std::iter::successors(self.0.source(), |error| error.source());
-        for cause in causes {
+        let mut next = self.0.source();
+        while let Some(cause) = next {
             write!(f, ": {cause}")?;
+            next = cause.source();
         }
         Ok(())
     }
