@@ -155,6 +155,17 @@ impl Image {
         std::iter::once(&self.config).chain(&self.layers)
     }
 
+    /// Opens a blob.
+    ///
+    /// # Errors
+    /// When the image has no such blob.
+    pub fn open(&self, digest: &str) -> Result<File> {
+        let hex = digest
+            .strip_prefix("sha256:")
+            .context("blobs are named by their SHA-256")?;
+        File::open(blob_path(self.layout(), hex)).with_context(|| format!("opening {digest}"))
+    }
+
     /// The blob with the most bytes.
     #[must_use]
     pub fn largest(&self) -> &Blob {
@@ -301,9 +312,8 @@ mod tests {
         assert_ne!(image.manifest(), Image::create(4, &layers).unwrap().manifest());
         assert_eq!(image.blobs().count(), 3);
         for blob in image.blobs().chain([image.manifest()]) {
-            let hex = blob.digest.strip_prefix("sha256:").unwrap();
-            let file = File::open(blob_path(image.layout(), hex)).unwrap();
-            assert_eq!(crate::content::sha256_of(file).unwrap(), (hex.to_owned(), blob.size));
+            let (hex, size) = crate::content::sha256_of(image.open(&blob.digest).unwrap()).unwrap();
+            assert_eq!((format!("sha256:{hex}"), size), (blob.digest.clone(), blob.size));
         }
         assert!(image.largest().size > 300_000);
     }
