@@ -3,10 +3,14 @@
 //! The piece protocol ([`vortex`]), its server and client, and the bandwidth limits know nothing of downloads.
 
 pub mod client;
+mod download;
 mod limit;
+mod plan;
 pub mod server;
+mod verify;
 pub mod vortex;
 
 pub use client::{ClientConfig, FetchError, Piece, PieceClient};
+pub use download::{Control, Error, ParentPieces, PieceError, Report, Reports, Transfer, Wanted};
 pub use limit::RateLimit;
 pub use server::{Admission, PieceServer, ServerConfig, ServerStats};

@@ -1,0 +1,353 @@
+//! Which piece is fetched from whom next: decided here, acted on by the driver. Pure: no clock, no socket, no chance
+//! but a given seed.
+//!
+//! What always holds: a wanted piece is fetched by one at a time, and again only after that one failed; a parent that
+//! failed a piece is not asked for it again; while a parent has a piece that is missing, there is something to do.
+//!
+//! The lowest missing piece is always under way, for whoever reads the content as it arrives. The others are taken
+//! rarest first and, among equally rare ones, in an order of this peer's own: peers that start together then fetch
+//! different pieces and have something to give each other.
+
+use dragonfly_model::{ByteRange, PeerId, PieceLayout, PieceNumber};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::ops::Range;
+use std::time::Duration;
+
+/// A parent that failed this often without a success between is not asked any more.
+const MAX_FAILURES: u32 = 3;
+/// How many available pieces are compared for the next one, at most.
+const WINDOW: usize = 256;
+/// More separate ranges than this are not told apart: the whole content is wanted then.
+const MAX_RANGES: usize = 64;
+/// How much the latest piece counts for a parent's speed.
+const LATEST: f64 = 0.3;
+
+/// Which bytes of a content are to be had.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wanted {
+    /// All of them.
+    All,
+    /// Every piece that shares a byte with this range.
+    Range(ByteRange),
+}
+
+/// Who is at work on a piece.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Worker {
+    Parent(PeerId),
+    Origin,
+    /// Somebody outside this plan.
+    Elsewhere,
+}
+
+/// What is known of one parent.
+#[derive(Debug, Default)]
+struct Parent {
+    has: BTreeSet<u32>,
+    in_flight: u32,
+    failures: u32,
+    /// Bytes per second over all its pieces under way, once measured.
+    speed: Option<f64>,
+}
+
+impl Parent {
+    fn is_live(&self) -> bool {
+        self.failures < MAX_FAILURES
+    }
+}
+
+/// The state of one download.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    piece_length: u64,
+    layout: Option<PieceLayout>,
+    all: bool,
+    ranges: Vec<ByteRange>,
+    present: BTreeSet<u32>,
+    busy: BTreeMap<u32, Worker>,
+    /// Wanted, absent, and nobody at work. Before the layout is known, only pieces that a parent has.
+    open: BTreeSet<u32>,
+    /// Pieces that can't be placed before the length is known.
+    deferred: BTreeSet<u32>,
+    parents: BTreeMap<PeerId, Parent>,
+    blamed: HashSet<(PeerId, u32)>,
+    seed: u64,
+}
+
+impl Plan {
+    /// A plan that wants nothing yet. `seed` gives this peer an order of its own.
+    pub(crate) fn new(piece_length: u64, seed: u64) -> Self {
+        Self {
+            piece_length,
+            layout: None,
+            all: false,
+            ranges: Vec::new(),
+            present: BTreeSet::new(),
+            busy: BTreeMap::new(),
+            open: BTreeSet::new(),
+            deferred: BTreeSet::new(),
+            parents: BTreeMap::new(),
+            blamed: HashSet::new(),
+            seed,
+        }
+    }
+
+    /// Wants more than before.
+    pub(crate) fn want(&mut self, wanted: Wanted) {
+        match wanted {
+            Wanted::All => self.all = true,
+            Wanted::Range(range) => self.ranges.push(range),
+        }
+        if self.ranges.len() > MAX_RANGES {
+            self.all = true;
+        }
+        self.reopen();
+    }
+
+    /// Whether the length of the content is known.
+    pub(crate) fn knows_layout(&self) -> bool {
+        self.layout.is_some()
+    }
+
+    /// The length of the content is known.
+    pub(crate) fn set_layout(&mut self, layout: PieceLayout) {
+        if self.layout.replace(layout) == Some(layout) {
+            return;
+        }
+        self.deferred.clear();
+        self.reopen();
+    }
+
+    /// A piece is here, whoever brought it. `false` if that was known.
+    pub(crate) fn present(&mut self, number: PieceNumber) -> bool {
+        self.end_work(number.0);
+        self.open.remove(&number.0);
+        self.present.insert(number.0)
+    }
+
+    /// A parent has these pieces too.
+    pub(crate) fn parent_has(&mut self, peer: &PeerId, numbers: &[PieceNumber]) {
+        let parent = self.parents.entry(peer.clone()).or_default();
+        parent.has.extend(numbers.iter().map(|number| number.0));
+        if self.layout.is_none() {
+            self.reopen();
+        }
+    }
+
+    /// A parent is not to be asked any more. What it failed is remembered in case it comes back.
+    pub(crate) fn parent_gone(&mut self, peer: &PeerId) {
+        self.parents.remove(peer);
+    }
+
+    /// The next piece to fetch and from whom; it is under way from now on.
+    pub(crate) fn next(&mut self) -> Option<(PieceNumber, PeerId)> {
+        let number = self.next_piece()?;
+        let peer = self.best_parent(number)?;
+        self.open.remove(&number);
+        self.busy.insert(number, Worker::Parent(peer.clone()));
+        self.parents.entry(peer.clone()).or_default().in_flight += 1;
+        Some((PieceNumber(number), peer))
+    }
+
+    /// A parent has delivered a piece of `length` bytes in `elapsed`. `false` if the piece was here already.
+    pub(crate) fn delivered(&mut self, number: PieceNumber, peer: &PeerId, length: u64, elapsed: Duration) -> bool {
+        if let Some(parent) = self.parents.get_mut(peer) {
+            // Pieces under way side by side share what the parent can give.
+            let speed = length as f64 / elapsed.as_secs_f64().max(1e-6) * f64::from(parent.in_flight.max(1));
+            parent.speed = Some(parent.speed.map_or(speed, |known| known + (speed - known) * LATEST));
+            parent.failures = 0;
+        }
+        self.present(number)
+    }
+
+    /// A parent has failed a piece. `true` if it is not asked for anything any more.
+    pub(crate) fn failed(&mut self, number: PieceNumber, peer: &PeerId) -> bool {
+        self.blamed.insert((peer.clone(), number.0));
+        self.release(number);
+        match self.parents.get_mut(peer) {
+            Some(parent) => {
+                parent.failures += 1;
+                !parent.is_live()
+            }
+            None => false,
+        }
+    }
+
+    /// Whoever was at work on a piece has given up through no fault of anybody: it is to be had again.
+    pub(crate) fn release(&mut self, number: PieceNumber) {
+        self.end_work(number.0);
+        self.reopen_one(number.0);
+    }
+
+    /// A piece can't be placed before the length of the content is known.
+    pub(crate) fn defer(&mut self, number: PieceNumber) {
+        self.end_work(number.0);
+        if self.layout.is_none() {
+            self.deferred.insert(number.0);
+        }
+        self.reopen_one(number.0);
+    }
+
+    /// Somebody outside this plan is at work on a piece.
+    pub(crate) fn elsewhere(&mut self, number: PieceNumber) {
+        self.end_work(number.0);
+        self.open.remove(&number.0);
+        self.busy.insert(number.0, Worker::Elsewhere);
+    }
+
+    /// The pieces that somebody outside this plan is at work on.
+    pub(crate) fn being_done_elsewhere(&self) -> Vec<PieceNumber> {
+        let elsewhere = self.busy.iter().filter(|(_, worker)| **worker == Worker::Elsewhere);
+        elsewhere.map(|(number, _)| PieceNumber(*number)).collect()
+    }
+
+    /// Gives the origin the first run of at most `max` open pieces, if the layout is known.
+    pub(crate) fn claim_run(&mut self, max: u32) -> Option<Range<u32>> {
+        self.layout?;
+        let first = *self.open.first()?;
+        let run = self.open.range(first..).zip(first..first.saturating_add(max));
+        let count = run.take_while(|(open, expected)| **open == *expected).count();
+        let end = first + u32::try_from(count).ok()?;
+        for number in first..end {
+            self.open.remove(&number);
+            self.busy.insert(number, Worker::Origin);
+        }
+        Some(first..end)
+    }
+
+    /// Gives the origin everything that is open.
+    pub(crate) fn claim_rest(&mut self) {
+        let open = std::mem::take(&mut self.open);
+        self.busy
+            .extend(open.into_iter().map(|number| (number, Worker::Origin)));
+    }
+
+    /// The pieces that the origin is at work on.
+    pub(crate) fn claimed_by_origin(&self) -> Vec<PieceNumber> {
+        let claimed = self.busy.iter().filter(|(_, worker)| **worker == Worker::Origin);
+        claimed.map(|(number, _)| PieceNumber(*number)).collect()
+    }
+
+    /// How many pieces are open.
+    pub(crate) fn open_count(&self) -> usize {
+        self.open.len()
+    }
+
+    /// Whether every wanted piece is here.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.layout.is_some() && self.open.is_empty() && self.busy.keys().all(|number| !self.is_wanted(*number))
+    }
+
+    /// Whether every piece of the content is here, wanted or not.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.layout
+            .is_some_and(|layout| self.present.len() == layout.count() as usize)
+    }
+
+    /// Whether nobody is at work.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.busy.is_empty()
+    }
+
+    /// Whether there is a parent that may still announce pieces.
+    pub(crate) fn has_live_parent(&self) -> bool {
+        self.parents.values().any(Parent::is_live)
+    }
+
+    fn is_wanted(&self, number: u32) -> bool {
+        let start = u64::from(number).saturating_mul(self.piece_length);
+        let end = start.saturating_add(self.piece_length);
+        let touches = |range: &ByteRange| range.length > 0 && range.start < end && start < range.end();
+        self.all || self.ranges.iter().any(touches)
+    }
+
+    fn end_work(&mut self, number: u32) {
+        if let Some(Worker::Parent(peer)) = self.busy.remove(&number)
+            && let Some(parent) = self.parents.get_mut(&peer)
+        {
+            parent.in_flight = parent.in_flight.saturating_sub(1);
+        }
+    }
+
+    fn reopen(&mut self) {
+        let numbers: Vec<u32> = match self.layout {
+            Some(layout) if self.all => (0..layout.count()).collect(),
+            Some(layout) => {
+                let ranges = self.ranges.iter();
+                ranges
+                    .flat_map(|range| layout.covering(*range))
+                    .map(|span| span.number.0)
+                    .collect()
+            }
+            None => self
+                .parents
+                .values()
+                .flat_map(|parent| parent.has.iter().copied())
+                .collect(),
+        };
+        for number in numbers {
+            self.reopen_one(number);
+        }
+        if let Some(layout) = self.layout {
+            self.open.retain(|number| *number < layout.count());
+        }
+    }
+
+    fn reopen_one(&mut self, number: u32) {
+        let taken =
+            self.present.contains(&number) || self.busy.contains_key(&number) || self.deferred.contains(&number);
+        let exists = self.layout.is_none_or(|layout| number < layout.count());
+        if !taken && exists && self.is_wanted(number) {
+            self.open.insert(number);
+        }
+    }
+
+    /// The lowest missing piece if nobody is at it, else the rarest.
+    fn next_piece(&self) -> Option<u32> {
+        let available = self.open.iter().map(|number| (*number, self.eligible(*number).count()));
+        let mut available = available.filter(|(_, parents)| *parents > 0).take(WINDOW).peekable();
+        let (lowest, _) = *available.peek()?;
+        if self.busy.keys().next().is_none_or(|busy| lowest < *busy) {
+            return Some(lowest);
+        }
+        let rarest = available.min_by_key(|(number, parents)| (*parents, shuffled(self.seed, *number)));
+        rarest.map(|(number, _)| number)
+    }
+
+    fn eligible(&self, number: u32) -> impl Iterator<Item = (&PeerId, &Parent)> {
+        self.parents.iter().filter(move |(peer, parent)| {
+            parent.is_live() && parent.has.contains(&number) && !self.blamed.contains(&((*peer).clone(), number))
+        })
+    }
+
+    /// The parent that should be through soonest. One that was never measured is taken to be as fast as the fastest,
+    /// so that it is tried.
+    fn best_parent(&self, number: u32) -> Option<PeerId> {
+        let fastest = self
+            .parents
+            .values()
+            .filter_map(|parent| parent.speed)
+            .fold(1.0, f64::max);
+        let wait = |parent: &Parent| f64::from(parent.in_flight + 1) / parent.speed.unwrap_or(fastest).max(1.0);
+        let best = self.eligible(number).min_by(|(a, x), (b, y)| {
+            let shuffle = |peer: &PeerId| shuffled(self.seed ^ u64::from(number), fold(peer));
+            wait(x).total_cmp(&wait(y)).then_with(|| shuffle(a).cmp(&shuffle(b)))
+        });
+        best.map(|(peer, _)| peer.clone())
+    }
+}
+
+/// A number's place in an order that depends on the seed (the finaliser of SplitMix64).
+fn shuffled(seed: u64, number: u32) -> u64 {
+    let mut z = seed ^ u64::from(number).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
+
+fn fold(peer: &PeerId) -> u32 {
+    crc32fast::hash(peer.as_str().as_bytes())
+}
+
+#[cfg(test)]
+mod tests;

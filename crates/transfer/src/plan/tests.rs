@@ -1,0 +1,266 @@
+use super::*;
+use proptest::prelude::*;
+
+const LENGTH: u64 = 10;
+
+fn peer(name: usize) -> PeerId {
+    PeerId::parse(&format!("peer-{name}")).unwrap()
+}
+
+fn numbers(list: impl IntoIterator<Item = u32>) -> Vec<PieceNumber> {
+    list.into_iter().map(PieceNumber).collect()
+}
+
+/// A plan for `pieces` pieces, all wanted.
+fn plan(pieces: u32, seed: u64) -> Plan {
+    let mut plan = Plan::new(LENGTH, seed);
+    plan.want(Wanted::All);
+    plan.set_layout(PieceLayout::new(LENGTH, u64::from(pieces) * LENGTH).unwrap());
+    plan
+}
+
+#[test]
+fn the_lowest_missing_piece_is_always_under_way() {
+    let mut plan = plan(20, 7);
+    plan.parent_has(&peer(1), &numbers(0..20));
+    let (first, from) = plan.next().unwrap();
+    assert_eq!((first, &from), (PieceNumber(0), &peer(1)));
+    let (other, _) = plan.next().unwrap();
+    plan.delivered(first, &from, LENGTH, Duration::from_millis(1));
+    if other != PieceNumber(1) {
+        assert_eq!(plan.next().unwrap().0, PieceNumber(1));
+    }
+}
+
+#[test]
+fn rare_pieces_go_first_and_peers_differ_in_the_order_of_the_rest() {
+    let mut one = plan(64, 1);
+    one.parent_has(&peer(1), &numbers(0..64));
+    one.parent_has(&peer(2), &numbers((0..64).filter(|n| *n != 40)));
+    one.next().unwrap();
+    assert_eq!(one.next(), Some((PieceNumber(40), peer(1))));
+
+    let order = |seed| -> Vec<u32> {
+        let mut plan = plan(64, seed);
+        plan.parent_has(&peer(1), &numbers(0..64));
+        std::iter::from_fn(|| plan.next()).map(|(number, _)| number.0).collect()
+    };
+    assert_eq!(order(1), order(1));
+    assert_ne!(order(1), order(2));
+}
+
+#[test]
+fn the_faster_parent_gets_more_and_a_new_one_is_tried() {
+    let mut plan = plan(40, 3);
+    for name in [1, 2] {
+        plan.parent_has(&peer(name), &numbers(0..40));
+    }
+    // Both are measured once: parent 1 is four times as fast.
+    for _ in 0..2 {
+        let (number, from) = plan.next().unwrap();
+        let elapsed = if from == peer(1) { 10 } else { 40 };
+        plan.delivered(number, &from, LENGTH, Duration::from_millis(elapsed));
+    }
+    let asked: Vec<PeerId> = (0..10).map(|_| plan.next().unwrap().1).collect();
+    assert_eq!(asked.iter().filter(|from| **from == peer(1)).count(), 8);
+    plan.parent_has(&peer(3), &numbers(0..40));
+    assert_eq!(plan.next().unwrap().1, peer(3));
+}
+
+#[test]
+fn three_failures_in_a_row_end_a_parent_until_it_comes_back() {
+    let mut plan = plan(10, 1);
+    plan.parent_has(&peer(1), &numbers(0..10));
+    for failure in 1..=3 {
+        let (number, from) = plan.next().unwrap();
+        assert_eq!(plan.failed(number, &from), failure == 3);
+    }
+    assert_eq!(plan.next(), None);
+    assert!(!plan.has_live_parent() && plan.is_idle());
+    plan.parent_gone(&peer(1));
+    plan.parent_has(&peer(1), &numbers(0..10));
+    // Of the ten, three are on record against it.
+    assert_eq!(std::iter::from_fn(|| plan.next()).count(), 7);
+}
+
+#[test]
+fn a_range_wants_the_pieces_it_touches_and_can_be_widened() {
+    let mut plan = Plan::new(LENGTH, 1);
+    plan.want(Wanted::Range(ByteRange { start: 25, length: 10 }));
+    plan.parent_has(&peer(1), &numbers(0..5));
+    plan.set_layout(PieceLayout::new(LENGTH, 45).unwrap());
+    let taken: BTreeSet<u32> = std::iter::from_fn(|| plan.next()).map(|(n, _)| n.0).collect();
+    assert_eq!(taken, BTreeSet::from([2, 3]));
+    plan.present(PieceNumber(2));
+    assert!(!plan.is_complete());
+    plan.present(PieceNumber(3));
+    assert!(plan.is_complete() && !plan.is_whole());
+    plan.want(Wanted::All);
+    assert!(!plan.is_complete());
+    let rest: BTreeSet<u32> = std::iter::from_fn(|| plan.next()).map(|(n, _)| n.0).collect();
+    assert_eq!(rest, BTreeSet::from([0, 1, 4]));
+}
+
+#[test]
+fn pieces_are_fetched_before_the_length_is_known_but_nothing_is_complete() {
+    let mut plan = Plan::new(LENGTH, 1);
+    plan.want(Wanted::All);
+    assert_eq!(plan.next(), None);
+    plan.parent_has(&peer(1), &numbers([0, 1]));
+    let (first, from) = plan.next().unwrap();
+    plan.delivered(first, &from, LENGTH, Duration::from_millis(1));
+    let (short, _) = plan.next().unwrap();
+    plan.defer(short);
+    assert_eq!(plan.next(), None);
+    assert!(plan.is_idle() && !plan.is_complete());
+    plan.set_layout(PieceLayout::new(LENGTH, 15).unwrap());
+    assert_eq!(plan.next(), Some((short, peer(1))));
+    plan.present(short);
+    assert!(plan.is_complete() && plan.is_whole());
+}
+
+#[test]
+fn an_empty_content_is_complete_at_once() {
+    let mut plan = Plan::new(LENGTH, 1);
+    plan.want(Wanted::All);
+    assert!(!plan.is_complete());
+    plan.set_layout(PieceLayout::new(LENGTH, 0).unwrap());
+    assert!(plan.is_complete() && plan.is_whole());
+}
+
+#[test]
+fn the_origin_gets_runs_of_what_nobody_else_is_at() {
+    let mut plan = plan(10, 1);
+    plan.present(PieceNumber(3));
+    assert_eq!(plan.claim_run(2), Some(0..2));
+    assert_eq!(plan.claim_run(4), Some(2..3));
+    plan.elsewhere(PieceNumber(6));
+    assert_eq!(plan.claim_run(100), Some(4..6));
+    assert_eq!(plan.claim_run(100), Some(7..10));
+    assert_eq!(plan.claim_run(100), None);
+    assert_eq!(plan.being_done_elsewhere(), numbers([6]));
+    plan.release(PieceNumber(6));
+    plan.release(PieceNumber(1));
+    plan.claim_rest();
+    assert_eq!(plan.claimed_by_origin(), numbers([0, 1, 2, 4, 5, 6, 7, 8, 9]));
+}
+
+/// One thing that happens to a download.
+#[derive(Debug, Clone)]
+enum Event {
+    Has(usize, Vec<u32>),
+    Gone(usize),
+    Ask,
+    /// The oldest fetch under way ends well, or not.
+    Deliver,
+    Fail,
+    Claim(u32),
+    OriginGivesUp,
+    OriginDelivers,
+}
+
+fn events() -> impl Strategy<Value = Vec<Event>> {
+    let event = prop_oneof![
+        2 => (0usize..4, proptest::collection::vec(0u32..24, 0..12)).prop_map(|(p, n)| Event::Has(p, n)),
+        1 => (0usize..4).prop_map(Event::Gone),
+        6 => Just(Event::Ask),
+        3 => Just(Event::Deliver),
+        2 => Just(Event::Fail),
+        1 => (1u32..5).prop_map(Event::Claim),
+        1 => Just(Event::OriginGivesUp),
+        1 => Just(Event::OriginDelivers),
+    ];
+    proptest::collection::vec(event, 0..200)
+}
+
+/// A plan and what a bystander would note about it.
+struct Bystander {
+    plan: Plan,
+    flying: Vec<(PieceNumber, PeerId)>,
+    present: BTreeSet<u32>,
+    failed: HashSet<(PeerId, u32)>,
+}
+
+impl Bystander {
+    fn ask(&mut self) -> Result<bool, TestCaseError> {
+        let Some((number, from)) = self.plan.next() else {
+            return Ok(false);
+        };
+        prop_assert!(!self.present.contains(&number.0), "a present piece is fetched");
+        prop_assert!(
+            self.flying.iter().all(|(n, _)| *n != number),
+            "a piece is fetched by two"
+        );
+        prop_assert!(
+            !self.failed.contains(&(from.clone(), number.0)),
+            "a parent is asked again"
+        );
+        self.flying.push((number, from));
+        Ok(true)
+    }
+
+    fn see(&mut self, event: Event) -> Result<(), TestCaseError> {
+        match event {
+            Event::Has(name, pieces) => self.plan.parent_has(&peer(name), &numbers(pieces)),
+            Event::Gone(name) => self.plan.parent_gone(&peer(name)),
+            Event::Ask => {
+                self.ask()?;
+            }
+            Event::Deliver if !self.flying.is_empty() => {
+                let (number, from) = self.flying.remove(0);
+                self.plan.delivered(number, &from, LENGTH, Duration::from_millis(5));
+                prop_assert!(self.present.insert(number.0), "a piece was fetched twice");
+            }
+            Event::Fail if !self.flying.is_empty() => {
+                let (number, from) = self.flying.remove(0);
+                self.failed.insert((from.clone(), number.0));
+                self.plan.failed(number, &from);
+            }
+            Event::Claim(max) => {
+                for number in self.plan.claim_run(max).into_iter().flatten() {
+                    prop_assert!(!self.present.contains(&number));
+                    prop_assert!(
+                        self.flying.iter().all(|(n, _)| n.0 != number),
+                        "a piece is fetched by two"
+                    );
+                }
+            }
+            Event::OriginGivesUp => {
+                self.plan
+                    .claimed_by_origin()
+                    .into_iter()
+                    .for_each(|n| self.plan.release(n));
+            }
+            Event::OriginDelivers => {
+                for number in self.plan.claimed_by_origin() {
+                    self.plan.present(number);
+                    prop_assert!(self.present.insert(number.0), "a piece was fetched twice");
+                }
+            }
+            Event::Deliver | Event::Fail => {}
+        }
+        Ok(())
+    }
+}
+
+proptest! {
+    #[test]
+    fn pieces_are_fetched_once_and_there_is_progress_while_a_parent_can_help(events in events(), seed: u64) {
+        let mut seen = Bystander { plan: plan(24, seed), flying: vec![], present: BTreeSet::new(), failed: HashSet::new() };
+        for event in events {
+            seen.see(event)?;
+        }
+        // A parent that never failed joins and has everything: the download ends.
+        seen.plan.claimed_by_origin().into_iter().for_each(|n| seen.plan.release(n));
+        seen.plan.parent_has(&peer(99), &numbers(0..24));
+        loop {
+            while seen.ask()? {}
+            if seen.flying.is_empty() {
+                break;
+            }
+            seen.see(Event::Deliver)?;
+        }
+        prop_assert!(seen.plan.is_complete() && seen.plan.is_whole());
+        prop_assert_eq!(seen.present.len(), 24);
+    }
+}
