@@ -1,10 +1,11 @@
 //! The advertised address in real network namespaces: which one, and from the route to whom.
 //!
-//! Needs root and the program `ip` (package iproute2), since namespaces and links are the kernel's.
+//! Needs root, since namespaces and links are the kernel's.
 
 #![allow(clippy::unwrap_used, reason = "a test that can't go on shall panic")]
 
 use dragonfly_service::net::advertised_ip;
+use dragonfly_testkit::packages::{self, IP};
 use nix::sched::{CloneFlags, setns};
 use std::fs::File;
 use std::net::{IpAddr, SocketAddr};
@@ -20,6 +21,7 @@ impl Namespace {
     /// A fresh one with nothing but a loopback interface that is up.
     fn new() -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
+        packages::require(&[IP]).unwrap();
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         let namespace = Self {
             name: format!("dfly-ip-{}-{count}", std::process::id()),
@@ -72,10 +74,7 @@ impl Drop for Namespace {
 }
 
 fn ip(arguments: &[&str]) {
-    let output = Command::new("ip")
-        .args(arguments)
-        .output()
-        .expect("this test needs the program `ip`; install iproute2");
+    let output = Command::new(IP.1).args(arguments).output().unwrap();
     assert!(
         output.status.success(),
         "`ip {}` failed (this test needs root): {}",
