@@ -1,0 +1,137 @@
+//! What happens because nothing happened: deadlines, silence, old age.
+
+use super::Graph;
+use crate::peer::{Peer, State};
+use crate::timers::Subject;
+use crate::{Decision, PeerKey, Refusal};
+use dragonfly_model::{HostId, TaskId};
+use std::time::Duration;
+
+/// Timers that one tick looks at; the rest follows in the next, so that no tick takes long.
+const BATCH: usize = 512;
+
+impl Graph {
+    pub(super) fn tick(&mut self) {
+        for _ in 0..BATCH {
+            match self.timers.pop_due(self.now) {
+                None => break,
+                Some(Subject::Peer(key)) => self.peer_due(&key),
+                Some(Subject::Task(id)) => self.task_due(&id),
+                Some(Subject::Host(id)) => self.host_due(&id),
+            }
+        }
+        // The wish for this tick is used up, even if the next timer is due at the same time.
+        self.wake_at = None;
+    }
+
+    fn peer_due(&mut self, key: &PeerKey) {
+        let now = self.now;
+        let due = |graph: &Self| graph.peer(key).map(|peer| graph.due_of(peer));
+        let Some(peer) = self.peer_mut(key) else {
+            return;
+        };
+        peer.armed = None;
+        let (state, is_used) = (peer.state, !peer.children.is_empty());
+        if due(self).is_some_and(|due| due <= now) {
+            match state {
+                State::Waiting(wait) if wait.deadline <= now => self.deadline(key, wait),
+                State::Waiting(_) => {
+                    self.seek(key);
+                }
+                State::Holding if is_used => {
+                    if let Some(peer) = self.peer_mut(key) {
+                        peer.active = now;
+                    }
+                }
+                State::Holding => {
+                    self.remove_peer(key);
+                }
+                State::Announced | State::Fetching { .. } | State::BackToSource { .. } => {
+                    self.remove_peer(key);
+                    self.decisions.push(Decision::Refuse {
+                        peer: key.clone(),
+                        reason: Refusal::Silent,
+                    });
+                }
+            }
+        }
+        self.arm_peer(key);
+    }
+
+    fn task_due(&mut self, id: &TaskId) {
+        let now = self.now;
+        let Some(task) = self.tasks.get_mut(id) else {
+            return;
+        };
+        task.armed = None;
+        if let Some(seeding) = &mut task.seeding {
+            if task.peers.values().any(|peer| peer.host == seeding.seed) {
+                seeding.alive = now;
+            }
+            if seeding.alive + self.config.trigger_timeout <= now {
+                let trigger = seeding.trigger;
+                self.seed_trigger_failed(id, trigger, None);
+            }
+        } else if task.peers.is_empty() && task.updated + self.config.task_ttl <= now {
+            self.tasks.remove(id);
+            self.decisions.push(Decision::TaskForgotten { task: id.clone() });
+        }
+        self.arm_task(id);
+    }
+
+    fn host_due(&mut self, id: &HostId) {
+        let Some(host) = self.hosts.get_mut(id) else {
+            return;
+        };
+        host.armed = None;
+        if host.due(self.config.host_ttl).is_some_and(|due| due <= self.now) {
+            self.host_left(id);
+        }
+        self.arm_host(id);
+    }
+
+    fn due_of(&self, peer: &Peer) -> Duration {
+        match peer.state {
+            State::Waiting(wait) => wait.look_at.map_or(wait.deadline, |at| at.min(wait.deadline)),
+            State::BackToSource { started: false, .. } => peer.active + self.config.grant_timeout,
+            State::Holding => peer.active + self.config.peer_ttl,
+            State::Announced | State::Fetching { .. } | State::BackToSource { .. } => {
+                peer.active + self.config.piece_timeout
+            }
+        }
+    }
+
+    pub(super) fn arm_peer(&mut self, key: &PeerKey) {
+        let Some(due) = self.peer(key).map(|peer| self.due_of(peer)) else {
+            return;
+        };
+        let peer = self
+            .tasks
+            .get_mut(&key.task)
+            .and_then(|task| task.peers.get_mut(&key.peer));
+        if let Some(peer) = peer {
+            self.timers.arm(&mut peer.armed, due, Subject::Peer(key.clone()));
+        }
+    }
+
+    pub(super) fn arm_task(&mut self, id: &TaskId) {
+        let Some(task) = self.tasks.get_mut(id) else {
+            return;
+        };
+        let due = match &task.seeding {
+            Some(seeding) => seeding.alive + self.config.trigger_timeout,
+            None if task.peers.is_empty() => task.updated + self.config.task_ttl,
+            None => return,
+        };
+        self.timers.arm(&mut task.armed, due, Subject::Task(id.clone()));
+    }
+
+    pub(super) fn arm_host(&mut self, id: &HostId) {
+        let Some(host) = self.hosts.get_mut(id) else {
+            return;
+        };
+        if let Some(due) = host.due(self.config.host_ttl) {
+            self.timers.arm(&mut host.armed, due, Subject::Host(id.clone()));
+        }
+    }
+}

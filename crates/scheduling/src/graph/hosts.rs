@@ -1,0 +1,84 @@
+//! Hosts come, change and go.
+
+use super::Graph;
+use crate::host::Host;
+use crate::peer::Stage;
+use crate::timers::Subject;
+use crate::{Decision, HostFacts, PeerKey, Refusal};
+use dragonfly_model::{HostId, TaskId};
+
+impl Graph {
+    pub(super) fn host_announced(&mut self, id: HostId, facts: HostFacts) {
+        let now = self.now;
+        let host = self.hosts.entry(id.clone()).or_insert_with(|| Host::unannounced(now));
+        let before = (host.shares(), host.idc().clone(), host.is_seed());
+        host.announce(facts, now);
+        let after = (host.shares(), host.idc().clone(), host.is_seed());
+        if before.1 != after.1 || (!before.0 && after.0) {
+            let peers: Vec<PeerKey> = host.peers.iter().cloned().collect();
+            for peer in &peers {
+                self.index(peer);
+                self.announce_fresh(peer);
+            }
+        }
+        if !after.2 {
+            self.seeds.remove(&id);
+        } else if self.seeds.insert(id.clone()) {
+            // Children that had nobody to hope for have a seed peer now.
+            self.changed.unsettled.extend(self.hungry.iter().cloned());
+        }
+        self.arm_host(&id);
+    }
+
+    pub(super) fn host_left(&mut self, id: &HostId) {
+        self.seeds.remove(id);
+        let Some(host) = self.hosts.get_mut(id) else {
+            return;
+        };
+        let asked_for = std::mem::take(&mut host.asked_for);
+        let peers: Vec<PeerKey> = host.peers.iter().cloned().collect();
+        for peer in &peers {
+            self.delete_peer(peer);
+        }
+        for task in asked_for {
+            self.seed_lost(&task, id);
+        }
+        if let Some(host) = self.hosts.remove(id) {
+            self.timers.disarm(host.armed, Subject::Host(id.clone()));
+        }
+    }
+
+    /// A host dropped its copy of a task. Downloads that are under way there go on.
+    pub(super) fn task_deleted(&mut self, host: &HostId, task: &TaskId) {
+        let Some(known) = self.tasks.get(task) else {
+            return;
+        };
+        let copies = known.peers.iter().filter(|(_, peer)| peer.host == *host);
+        let copies: Vec<PeerKey> = copies
+            .filter(|(_, peer)| matches!(peer.stage(), Stage::Holding | Stage::Announced))
+            .map(|(id, _)| PeerKey {
+                task: task.clone(),
+                peer: id.clone(),
+            })
+            .collect();
+        for copy in &copies {
+            self.delete_peer(copy);
+        }
+    }
+
+    pub(super) fn peer_deleted(&mut self, key: &PeerKey) {
+        self.delete_peer(key);
+    }
+
+    /// Forgets a peer and ends its stream, if it has one.
+    fn delete_peer(&mut self, key: &PeerKey) {
+        if let Some(peer) = self.remove_peer(key)
+            && peer.stage() != Stage::Holding
+        {
+            self.decisions.push(Decision::Refuse {
+                peer: key.clone(),
+                reason: Refusal::Deleted,
+            });
+        }
+    }
+}

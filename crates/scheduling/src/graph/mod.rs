@@ -1,0 +1,157 @@
+//! The graph of one cluster, and what each event does to it.
+//!
+//! An event first changes the graph and notes what may help waiting children (`Changed`); then the graph settles: every
+//! child that the change may help is looked at again, until nothing more follows.
+
+mod edges;
+mod expiry;
+mod hosts;
+mod peers;
+mod seeds;
+mod seek;
+#[cfg(test)]
+mod tests;
+mod view;
+
+pub use view::{Counts, HostView, PeerView, TaskView};
+
+use crate::config::Config;
+use crate::host::Host;
+use crate::peer::Peer;
+use crate::random::Random;
+use crate::task::Task;
+use crate::timers::Timers;
+use crate::{Decision, Event, PeerKey};
+use dragonfly_model::{HostId, TaskId};
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+/// Hosts, tasks and peers of one cluster.
+#[derive(Debug)]
+pub struct Graph {
+    config: Config,
+    now: Duration,
+    hosts: BTreeMap<HostId, Host>,
+    /// The announced seed peers that share.
+    seeds: BTreeSet<HostId>,
+    tasks: BTreeMap<TaskId, Task>,
+    /// Tasks with waiting children.
+    hungry: BTreeSet<TaskId>,
+    timers: Timers,
+    random: Random,
+    next_number: u64,
+    /// The last wish for a tick.
+    wake_at: Option<Duration>,
+    changed: Changed,
+    decisions: Vec<Decision>,
+}
+
+/// What an event changed that may help waiting children.
+#[derive(Debug, Default)]
+struct Changed {
+    /// These peers can be parents of more children than before.
+    fresh: BTreeSet<PeerKey>,
+    /// These hosts have a free slot again.
+    freed: BTreeSet<HostId>,
+    /// These waiting children lost descendants, who can be their parents now.
+    released: BTreeSet<PeerKey>,
+    /// The hope of these tasks' children is gone; they need another.
+    unsettled: BTreeSet<TaskId>,
+}
+
+impl Graph {
+    /// An empty graph. Equal seeds and equal events give equal decisions.
+    pub fn new(config: Config, seed: u64) -> Self {
+        Self {
+            config,
+            now: Duration::ZERO,
+            hosts: BTreeMap::new(),
+            seeds: BTreeSet::new(),
+            tasks: BTreeMap::new(),
+            hungry: BTreeSet::new(),
+            timers: Timers::default(),
+            random: Random::new(seed),
+            next_number: 0,
+            wake_at: None,
+            changed: Changed::default(),
+            decisions: Vec::new(),
+        }
+    }
+
+    /// Takes in what happened at `now`, counted from the start of the graph; a time before an earlier event's counts as
+    /// that event's. Returns what is to be done, in order.
+    pub fn apply(&mut self, event: Event, now: Duration) -> Vec<Decision> {
+        self.now = self.now.max(now);
+        self.take_in(event);
+        self.settle();
+        self.set_alarm();
+        std::mem::take(&mut self.decisions)
+    }
+
+    fn take_in(&mut self, event: Event) {
+        match event {
+            Event::HostAnnounced { host, facts } => self.host_announced(host, facts),
+            Event::HostLeft { host } => self.host_left(&host),
+            Event::PeerRegistered(registration) => self.peer_registered(registration),
+            Event::PeerStarted { peer } => self.peer_started(&peer),
+            Event::BackToSourceStarted { peer } => self.back_to_source_started(&peer),
+            Event::PieceFinished { peer, piece } => self.piece_finished(&peer, &piece),
+            Event::PieceFailed { peer, parent } => self.piece_failed(&peer, &parent),
+            Event::Rescheduled { peer } => self.rescheduled(&peer),
+            Event::PeerFinished { peer } => self.peer_finished(&peer),
+            Event::PeerFailed { peer } => self.peer_failed(&peer),
+            Event::StreamBroken { peer } => self.stream_broken(&peer),
+            Event::SeedTriggerEnded { task, trigger, holder } => self.seed_trigger_ended(&task, trigger, holder),
+            Event::SeedTriggerFailed { task, trigger, origin } => self.seed_trigger_failed(&task, trigger, origin),
+            Event::TaskDeleted { host, task } => self.task_deleted(&host, &task),
+            Event::PeerDeleted { peer } => self.peer_deleted(&peer),
+            Event::LimitsChanged(limits) => {
+                self.config.limits = limits;
+                self.changed.unsettled.extend(self.hungry.iter().cloned());
+            }
+            Event::Tick => self.tick(),
+        }
+    }
+
+    fn settle(&mut self) {
+        loop {
+            if let Some(parent) = self.changed.fresh.pop_first() {
+                self.wake_for(&parent);
+            } else if let Some(host) = self.changed.freed.pop_first() {
+                self.wake_for_host(&host);
+            } else if let Some(child) = self.changed.released.pop_first() {
+                self.seek(&child);
+            } else if let Some(task) = self.changed.unsettled.pop_first() {
+                self.wake_all(&task);
+            } else {
+                return;
+            }
+        }
+    }
+
+    fn set_alarm(&mut self) {
+        let next = self.timers.next();
+        if next != self.wake_at {
+            self.wake_at = next;
+            self.decisions.extend(next.map(Decision::WakeAt));
+        }
+    }
+
+    fn peer(&self, key: &PeerKey) -> Option<&Peer> {
+        self.tasks.get(&key.task)?.peers.get(&key.peer)
+    }
+
+    fn peer_mut(&mut self, key: &PeerKey) -> Option<&mut Peer> {
+        self.tasks.get_mut(&key.task)?.peers.get_mut(&key.peer)
+    }
+
+    fn is_seed(&self, host: &HostId) -> bool {
+        self.seeds.contains(host)
+    }
+
+    /// A number that was not used before.
+    fn number(&mut self) -> u64 {
+        self.next_number += 1;
+        self.next_number
+    }
+}

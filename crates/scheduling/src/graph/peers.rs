@@ -1,0 +1,180 @@
+//! What peers say of themselves.
+
+use super::Graph;
+use crate::peer::{Peer, Stage, State};
+use crate::task::Task;
+use crate::{Decision, FinishedPiece, PeerKey, Refusal, Registration, Wanted};
+use dragonfly_model::{PeerId, Priority};
+
+impl Graph {
+    pub(super) fn peer_registered(&mut self, registration: Registration) {
+        let key = registration.peer.clone();
+        // A peer that registers again, over a new stream, starts anew.
+        self.remove_peer(&key);
+        if registration.priority == Priority::Level1 {
+            self.decisions.push(Decision::Refuse {
+                peer: key,
+                reason: Refusal::Forbidden,
+            });
+            return;
+        }
+        let now = self.now;
+        let task = self.tasks.entry(key.task.clone()).or_insert_with(|| Task::new(now));
+        task.learn(registration.content);
+        let is_empty = registration.content.length == Some(0);
+        let state = if registration.metadata_only || is_empty {
+            State::Announced
+        } else {
+            State::Waiting(self.new_wait())
+        };
+        let salt = self.random.next();
+        self.insert_peer(&key, Peer::new(&registration, state, salt, now));
+        if registration.metadata_only {
+            self.decisions.push(Decision::MetadataOnly { peer: key });
+        } else if is_empty {
+            self.decisions.push(Decision::Empty { peer: key });
+        } else {
+            self.seek_or_park(&key);
+        }
+    }
+
+    pub(super) fn peer_started(&mut self, key: &PeerKey) {
+        if let Some(State::Fetching { .. }) = self.peer(key).map(|peer| peer.state) {
+            self.set_state(key, State::Fetching { started: true });
+        }
+    }
+
+    /// A peer begins at the origin: with a grant, or without one, because it thinks that it must. Both are counted.
+    pub(super) fn back_to_source_started(&mut self, key: &PeerKey) {
+        let granted = match self.peer(key).map(|peer| peer.state) {
+            None | Some(State::Holding) => return,
+            Some(State::BackToSource { granted, .. }) => granted,
+            Some(_) => false,
+        };
+        self.leave_parents(key);
+        self.set_state(key, State::BackToSource { granted, started: true });
+    }
+
+    pub(super) fn piece_finished(&mut self, key: &PeerKey, piece: &FinishedPiece) {
+        let now = self.now;
+        let Some(peer) = self.peer_mut(key) else {
+            return;
+        };
+        peer.have.insert(piece.number);
+        peer.active = now;
+        peer.progress = true;
+        let host = peer.host.clone();
+        if let Some(parent) = &piece.parent {
+            peer.blocks.clear(parent);
+        }
+        if let Some(host) = self.hosts.get_mut(&host) {
+            host.seen = now;
+        }
+        if let Some(parent) = piece.parent.as_ref() {
+            self.parent_delivered(key, parent, piece);
+        }
+        self.index(key);
+        self.announce_fresh(key);
+    }
+
+    fn parent_delivered(&mut self, child: &PeerKey, parent: &PeerId, piece: &FinishedPiece) {
+        let now = self.now;
+        let parent = child.sibling(parent);
+        let Some(peer) = self.peer_mut(&parent) else {
+            return;
+        };
+        peer.active = now;
+        let host = peer.host.clone();
+        if let Some(host) = self.hosts.get_mut(&host) {
+            host.delivered(piece.length, piece.cost, now);
+        }
+    }
+
+    pub(super) fn piece_failed(&mut self, key: &PeerKey, parent: &PeerId) {
+        let now = self.now;
+        let Some(peer) = self.peer_mut(key) else {
+            return;
+        };
+        peer.active = now;
+        peer.blocks.strike(parent, now);
+        let child_host = peer.host.clone();
+        let Some(parent_host) = self.peer(&key.sibling(parent)).map(|peer| peer.host.clone()) else {
+            return;
+        };
+        if let Some(host) = self.hosts.get_mut(&parent_host) {
+            host.complain(&child_host, now);
+        }
+    }
+
+    /// A peer needs other parents. Those it had are judged: one that has what the peer lacks, in a round in which nothing
+    /// landed, failed it; one that has nothing new is offered again when it has.
+    pub(super) fn rescheduled(&mut self, key: &PeerKey) {
+        let now = self.now;
+        let Some(task) = self.tasks.get(&key.task) else {
+            return;
+        };
+        let Some(peer) = task.peers.get(&key.peer).filter(|peer| peer.stage() != Stage::Holding) else {
+            return;
+        };
+        let lack = peer.lack(task.content.pieces);
+        let has_piece = |id: &PeerId| task.peers.get(id).is_some_and(|parent| lack.met_now_by(parent.stock()));
+        let (full, dry): (Vec<PeerId>, Vec<PeerId>) = peer.parents.iter().cloned().partition(has_piece);
+        let Some(peer) = self.peer_mut(key) else {
+            return;
+        };
+        dry.iter().for_each(|parent| peer.blocks.dry(parent));
+        if !peer.progress {
+            full.iter().for_each(|parent| peer.blocks.strike(parent, now));
+        }
+        peer.progress = false;
+        self.leave_parents(key);
+        let wait = self.new_wait();
+        self.set_state(key, State::Waiting(wait));
+        self.seek_or_park(key);
+    }
+
+    pub(super) fn peer_finished(&mut self, key: &PeerKey) {
+        self.decisions.push(Decision::EndStream { peer: key.clone() });
+        self.leave_parents(key);
+        self.set_state(key, State::Holding);
+        self.drop_older_copies(key);
+    }
+
+    /// A host needs one record of a complete copy, not one per download.
+    fn drop_older_copies(&mut self, key: &PeerKey) {
+        let Some(task) = self.tasks.get(&key.task) else {
+            return;
+        };
+        let Some(new) = task.peers.get(&key.peer).filter(|peer| peer.ask.wanted == Wanted::All) else {
+            return;
+        };
+        let Some(host) = self.hosts.get(&new.host) else {
+            return;
+        };
+        let same_task = host
+            .peers
+            .iter()
+            .filter(|other| other.task == key.task && *other != key);
+        let old: Vec<PeerKey> = same_task
+            .filter(|other| {
+                let other = task.peers.get(&other.peer);
+                other.is_some_and(|other| other.state == State::Holding && other.children.is_empty())
+            })
+            .cloned()
+            .collect();
+        for copy in &old {
+            self.remove_peer(copy);
+        }
+    }
+
+    pub(super) fn peer_failed(&mut self, key: &PeerKey) {
+        self.decisions.push(Decision::EndStream { peer: key.clone() });
+        self.stream_broken(key);
+    }
+
+    pub(super) fn stream_broken(&mut self, key: &PeerKey) {
+        if self.peer(key).is_some_and(|peer| peer.stage() != Stage::Holding) {
+            self.remove_peer(key);
+        }
+    }
+}

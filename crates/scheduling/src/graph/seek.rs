@@ -1,0 +1,247 @@
+//! Waiting children and their answers.
+
+use super::Graph;
+use crate::parents::{Choice, Choosing, Hope, NoParent, Unfit};
+use crate::peer::{State, Wait};
+use crate::{Candidate, Decision, GrantReason, Parked, PeerKey, Refusal};
+use dragonfly_model::{HostId, Priority, TaskId};
+
+impl From<Hope> for Parked {
+    fn from(hope: Hope) -> Self {
+        match hope {
+            Hope::Slot => Parked::AllBusy,
+            Hope::Piece => Parked::NoPiece,
+            Hope::Pause => Parked::Paused,
+        }
+    }
+}
+
+impl Graph {
+    /// Looks for an answer to a waiting child and tells the caller if there is none yet.
+    pub(super) fn seek_or_park(&mut self, key: &PeerKey) {
+        if let Some(reason) = self.seek(key) {
+            self.decisions.push(Decision::Parked {
+                peer: key.clone(),
+                reason,
+            });
+        }
+    }
+
+    /// Looks for an answer to a waiting child: parents, a seed peer that is asked, a grant. `Some` if it waits on.
+    pub(super) fn seek(&mut self, key: &PeerKey) -> Option<Parked> {
+        self.peer(key)?.wait()?;
+        match self.choose(key)? {
+            Ok(choice) => {
+                self.give_parents(key, choice);
+                None
+            }
+            Err(none) => self.look_further(key, none),
+        }
+    }
+
+    fn choosing(&self, task: &TaskId) -> Option<Choosing<'_>> {
+        Some(Choosing {
+            task: self.tasks.get(task)?,
+            hosts: &self.hosts,
+            config: &self.config,
+            now: self.now,
+        })
+    }
+
+    fn choose(&mut self, key: &PeerKey) -> Option<Result<Choice, NoParent>> {
+        let mut random = self.random.clone();
+        let choosing = self.choosing(&key.task)?;
+        let choice = choosing.choose(&choosing.child(&key.peer)?, &mut random);
+        self.random = random;
+        Some(choice)
+    }
+
+    fn give_parents(&mut self, key: &PeerKey, choice: Choice) {
+        if !choice.covers {
+            // These parents are a beginning; a seed peer may fetch the rest meanwhile.
+            self.ask_seed(&key.task);
+        }
+        for Candidate { peer, .. } in &choice.parents {
+            self.link(&key.sibling(peer), &key.peer);
+        }
+        if let Some(peer) = self.peer_mut(key) {
+            peer.progress = false;
+        }
+        self.set_state(key, State::Fetching { started: false });
+        self.decisions.push(Decision::Parents {
+            peer: key.clone(),
+            parents: choice.parents,
+        });
+    }
+
+    /// Nobody can be the child's parent now: is there hope, can a seed peer be asked, may the child go itself?
+    fn look_further(&mut self, key: &PeerKey, none: NoParent) -> Option<Parked> {
+        let look_at = none.look_at;
+        self.change_wait(key, |wait| wait.look_at = look_at);
+        if let Some(hope) = none.hope {
+            return Some(hope.into());
+        }
+        let peer = self.peer(key)?;
+        let (host, ask) = (&peer.host, peer.ask);
+        if self.tasks.get(&key.task)?.help_is_coming(host, ask.wanted) {
+            return Some(Parked::HelpIsComing);
+        }
+        if ask.priority == Priority::Level2 {
+            self.refuse(key, Refusal::NotFound);
+            return None;
+        }
+        if self.is_seed(host) {
+            return self.grant(key, GrantReason::Seed);
+        }
+        if ask.wants_origin {
+            return self.grant(key, GrantReason::Asked);
+        }
+        if self.ask_seed(&key.task) {
+            return Some(Parked::HelpIsComing);
+        }
+        self.grant(key, GrantReason::NoSeed)
+    }
+
+    /// Lets a waiting child go to the origin, if it may and fewer than the budget are there. `Some` if it waits on.
+    fn grant(&mut self, key: &PeerKey, reason: GrantReason) -> Option<Parked> {
+        let peer = self.peer(key)?;
+        if !peer.ask.may_use_origin {
+            return Some(Parked::NoSource);
+        }
+        let is_seed = self.is_seed(&peer.host);
+        let task = self.tasks.get(&key.task)?;
+        let roots = task.roots_for(peer.ask.wanted, |host| self.is_seed(host) == is_seed);
+        if roots >= self.config.back_to_source_count {
+            return Some(Parked::OriginBudget);
+        }
+        let state = State::BackToSource {
+            granted: true,
+            started: false,
+        };
+        self.set_state(key, state);
+        self.decisions.push(Decision::BackToSource {
+            peer: key.clone(),
+            reason,
+        });
+        None
+    }
+
+    fn refuse(&mut self, key: &PeerKey, reason: Refusal) {
+        self.remove_peer(key);
+        self.decisions.push(Decision::Refuse {
+            peer: key.clone(),
+            reason,
+        });
+    }
+
+    /// A child's deadline has come: it goes to the origin, or waits for what it may still hope for, or is refused.
+    pub(super) fn deadline(&mut self, key: &PeerKey, wait: Wait) {
+        let none = match self.choose(key) {
+            None => return,
+            Some(Ok(choice)) => return self.give_parents(key, choice),
+            Some(Err(none)) => none,
+        };
+        let last = wait.since + self.config.patience;
+        let is_over = self.now >= last;
+        if none.hope.is_none() || is_over {
+            let Some(parked) = self.grant(key, GrantReason::WaitedTooLong) else {
+                return;
+            };
+            let helpless = parked == Parked::NoSource && !self.is_helped(key);
+            if is_over || helpless {
+                let reason = if helpless {
+                    Refusal::NoSource
+                } else {
+                    Refusal::Exhausted
+                };
+                return self.refuse(key, reason);
+            }
+        }
+        let deadline = (self.now + self.config.wait).min(last);
+        self.change_wait(key, |wait| {
+            wait.deadline = deadline;
+            wait.look_at = none.look_at;
+        });
+    }
+
+    fn is_helped(&self, key: &PeerKey) -> bool {
+        let peer = self.peer(key);
+        let task = self.tasks.get(&key.task);
+        task.zip(peer)
+            .is_some_and(|(task, peer)| task.help_is_coming(&peer.host, peer.ask.wanted))
+    }
+
+    fn change_wait(&mut self, key: &PeerKey, change: impl FnOnce(&mut Wait)) {
+        if let Some(State::Waiting(wait)) = self.peer_mut(key).map(|peer| &mut peer.state) {
+            change(wait);
+            self.arm_peer(key);
+        }
+    }
+
+    /// Lets waiting children look at one peer that can be a parent.
+    pub(super) fn wake_for(&mut self, parent: &PeerKey) {
+        for child in self.waiting(&parent.task) {
+            let fit = self.choosing(&parent.task).and_then(|choosing| {
+                let child = choosing.child(&child.peer)?;
+                Some(choosing.fit(&child, &parent.peer).map(|_| ()))
+            });
+            match fit {
+                Some(Ok(())) => {
+                    self.seek(&child);
+                }
+                Some(Err(Unfit::Paused(until) | Unfit::GivenUp(until))) => self.change_wait(&child, |wait| {
+                    wait.look_at = wait.look_at.into_iter().chain([until]).min();
+                }),
+                Some(Err(Unfit::Never | Unfit::Busy | Unfit::Dry)) | None => {}
+            }
+            let host = self.peer(parent).and_then(|peer| self.hosts.get(&peer.host));
+            if !host.is_some_and(|host| host.has_slot(self.config.limits.slots)) {
+                return;
+            }
+        }
+    }
+
+    /// Lets waiting children look at the peers of a host that has a free slot again.
+    pub(super) fn wake_for_host(&mut self, id: &HostId) {
+        let Some(host) = self.hosts.get(id) else {
+            return;
+        };
+        let hungry = |peer: &&PeerKey| self.hungry.contains(&peer.task);
+        let peers: Vec<PeerKey> = host.peers.iter().filter(hungry).cloned().collect();
+        for peer in &peers {
+            self.announce_fresh(peer);
+        }
+    }
+
+    /// Looks for another answer to every waiting child of a task: for parents first, and only when nobody finds any, for
+    /// a way to the origin, since who found a parent may be one to the next.
+    pub(super) fn wake_all(&mut self, task: &TaskId) {
+        let children = self.waiting(task);
+        let mut found = false;
+        for child in &children {
+            if let Some(Ok(choice)) = self.choose(child) {
+                self.give_parents(child, choice);
+                found = true;
+            }
+        }
+        if found {
+            self.changed.unsettled.insert(task.clone());
+            return;
+        }
+        for child in &children {
+            self.seek(child);
+        }
+    }
+
+    fn waiting(&self, task: &TaskId) -> Vec<PeerKey> {
+        let queue = self.tasks.get(task).map(|task| task.waiting.values());
+        queue
+            .into_iter()
+            .flatten()
+            .map(|peer| PeerKey {
+                task: task.clone(),
+                peer: peer.clone(),
+            })
+            .collect()
+    }
+}

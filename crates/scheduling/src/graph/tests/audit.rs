@@ -1,0 +1,94 @@
+//! What must hold after every event, whatever happened.
+
+use crate::PeerKey;
+use crate::graph::Graph;
+use crate::peer::{Peer, State};
+use crate::task::Task;
+use dragonfly_model::TaskId;
+use std::collections::BTreeMap;
+
+impl Graph {
+    /// How many peers of the same kind of host have a grant for something that this peer wants too, itself included.
+    pub(super) fn grants_beside(&self, key: &PeerKey) -> usize {
+        let is_seed = |peer: &Peer| self.seeds.contains(&peer.host);
+        let (task, peer) = (&self.tasks[&key.task], self.peer(key).unwrap());
+        let granted = |peer: &Peer| matches!(peer.state, State::BackToSource { granted: true, .. });
+        let alike = |other: &&Peer| {
+            granted(other) && is_seed(other) == is_seed(peer) && other.ask.wanted.overlaps(peer.ask.wanted)
+        };
+        task.peers.values().filter(alike).count()
+    }
+
+    /// Panics if an invariant is broken.
+    pub(super) fn audit(&self) {
+        let mut uploads = BTreeMap::new();
+        for (id, task) in &self.tasks {
+            for (peer_id, peer) in &task.peers {
+                self.audit_edges(task, peer_id, peer);
+                self.audit_place(id, task, peer_id, peer);
+                *uploads.entry(&peer.host).or_insert(0) += peer.children.len();
+            }
+            assert_eq!(self.hungry.contains(id), !task.waiting.is_empty(), "{id}: hungry");
+            let waiting = task.peers.values().filter(|peer| peer.wait().is_some()).count();
+            assert_eq!(task.waiting.len(), waiting, "{id}: queue");
+            let pooled = task.peers.values().filter(|peer| peer.spot.is_some()).count();
+            assert_eq!(task.pool.len(), pooled, "{id}: pool");
+            if let Some(seeding) = &task.seeding {
+                assert!(self.hosts[&seeding.seed].asked_for.contains(id), "{id}: asked for");
+            }
+        }
+        for (id, host) in &self.hosts {
+            assert_eq!(host.uploads, uploads.get(id).copied().unwrap_or(0), "{id}: slots taken");
+            assert!(
+                host.uploads <= host.slots(self.config.limits.slots),
+                "{id}: too many children"
+            );
+            assert_eq!(self.seeds.contains(id), host.is_seed(), "{id}: seed");
+            assert!(host.facts().is_some() || !host.peers.is_empty(), "{id}: nothing known");
+            assert!(
+                host.peers
+                    .iter()
+                    .all(|key| self.peer(key).is_some_and(|peer| peer.host == *id))
+            );
+        }
+    }
+
+    fn audit_edges(&self, task: &Task, id: &dragonfly_model::PeerId, peer: &Peer) {
+        for parent in &peer.parents {
+            let other = &task.peers[parent];
+            assert!(other.children.contains(id), "{id}: one-sided edge to {parent}");
+            assert_ne!(other.host, peer.host, "{id}: parent {parent} on the same host");
+        }
+        for child in &peer.children {
+            assert!(
+                task.peers[child].parents.contains(id),
+                "{id}: one-sided edge to {child}"
+            );
+            assert!(!task.lineage(child).contains(id), "{id} is its own ancestor");
+        }
+        if !matches!(peer.state, State::Fetching { .. }) {
+            assert!(peer.parents.is_empty(), "{id}: {:?} with parents", peer.state);
+        }
+    }
+
+    fn audit_place(&self, task_id: &TaskId, task: &Task, id: &dragonfly_model::PeerId, peer: &Peer) {
+        let key = PeerKey {
+            task: task_id.clone(),
+            peer: id.clone(),
+        };
+        let host = &self.hosts[&peer.host];
+        assert!(host.peers.contains(&key), "{id}: not on its host");
+        assert_eq!(peer.spot.is_some(), peer.serves(), "{id}: pool");
+        assert!(
+            peer.spot.as_ref().is_none_or(|spot| spot.0 == *host.idc()),
+            "{id}: wrong data centre"
+        );
+        assert_eq!(peer.is_root(), task.roots.contains(id), "{id}: root");
+        assert!(peer.armed.is_some(), "{id}: nothing would end it");
+        if let Some(wait) = peer.wait() {
+            assert_eq!(task.waiting.get(&wait.ticket), Some(id), "{id}: queue");
+            assert!(peer.armed <= Some(wait.deadline), "{id}: no deadline");
+            assert!(wait.deadline <= wait.since + self.config.patience, "{id}: endless");
+        }
+    }
+}

@@ -1,0 +1,224 @@
+//! Which parents a child is given, and what it and others report of them.
+
+use super::*;
+use dragonfly_model::PeerId;
+
+/// The hosts of the parents in a decision for `name`.
+fn parents_of(decisions: &[Decision], name: &str) -> Vec<HostId> {
+    let mine = decisions.iter().find_map(|decision| match decision {
+        Decision::Parents { peer, parents } if *peer == key(name) => Some(parents),
+        _ => None,
+    });
+    mine.into_iter().flatten().map(|parent| parent.host.clone()).collect()
+}
+
+#[test]
+fn a_child_gets_as_many_parents_as_the_limit_each_on_another_host() {
+    let mut scene = Scene::with(&["h1", "h2", "h3", "h4", "a"]);
+    for name in ["h1", "h2", "h3", "h4"] {
+        scene.holder(name);
+    }
+    let second = Registration {
+        host: host("h1"),
+        metadata_only: true,
+        wanted: Wanted::Pieces { first: 0, end: 4 },
+        ..registration("h1-again")
+    };
+    scene.apply(Event::PeerRegistered(second));
+    scene.finished("h1-again");
+    let decisions = scene.decide(Event::PeerRegistered(registration("a")));
+    let mut hosts = parents_of(&decisions, "a");
+    assert_eq!(hosts.len(), 3);
+    hosts.sort();
+    hosts.dedup();
+    assert_eq!(hosts.len(), 3);
+}
+
+#[test]
+fn nearer_faster_and_less_loaded_parents_come_first() {
+    let near = |name: &str, idc: &str, location: &str| HostFacts {
+        idc: idc.to_owned(),
+        location: Location::new(location),
+        ..facts(name)
+    };
+    let mut scene = Scene::with(&[]);
+    scene.announce("far", near("far", "east", "eu|de|b"));
+    scene.announce("near", near("near", "west", "eu|fr|p"));
+    scene.announce("a", near("a", "WEST", "eu|fr|p"));
+    scene.holder("far");
+    scene.holder("near");
+    assert_eq!(
+        scene.register("a"),
+        "a: parents near (Succeeded on near) far (Succeeded on far)"
+    );
+    // The near one turns out to be slow, the far one fast.
+    scene.started("a");
+    for (number, parent, millis) in [(0, "near", 20_000), (1, "far", 10)] {
+        scene.apply(Event::PieceFinished {
+            peer: key("a"),
+            piece: FinishedPiece {
+                number: PieceNumber(number),
+                length: 4 << 20,
+                cost: Duration::from_millis(millis),
+                parent: Some(parent.parse().unwrap()),
+            },
+        });
+    }
+    assert_eq!(
+        scene.reschedule("a"),
+        "a: parents far (Succeeded on far) near (Succeeded on near)"
+    );
+}
+
+#[test]
+fn a_host_that_does_not_share_is_nobodys_parent() {
+    let mut scene = Scene::with(&["a"]);
+    let closed = HostFacts {
+        shares: false,
+        ..facts("h")
+    };
+    scene.announce("h", closed);
+    scene.holder("h");
+    assert_eq!(scene.register("a"), "a: back to source (no_seed)");
+}
+
+#[test]
+fn only_the_parent_that_failed_is_paused_and_comes_back() {
+    let mut scene = Scene::with(&["h1", "h2", "a"]);
+    scene.holder("h1");
+    scene.holder("h2");
+    let both = scene.register("a");
+    assert!(both.contains("h1") && both.contains("h2"), "{both}");
+    scene.piece("a", 0, Some("h2"));
+    scene.failed_piece("a", "h1");
+    assert_eq!(scene.reschedule("a"), "a: parents h2 (Succeeded on h2)");
+    scene.piece("a", 1, Some("h2"));
+    scene.pass(seconds(1));
+    assert!(scene.reschedule("a").contains("h1"));
+}
+
+#[test]
+fn a_parent_that_fails_again_and_again_is_given_up_and_the_child_may_go_to_the_origin() {
+    let mut scene = Scene::with(&["h", "a"]);
+    scene.holder("h");
+    scene.register("a");
+    scene.failed_piece("a", "h");
+    assert_eq!(scene.reschedule("a"), "a: parked (paused)");
+    assert_eq!(scene.pass(seconds(1)), "a: parents h (Succeeded on h)");
+    scene.failed_piece("a", "h");
+    assert_eq!(scene.reschedule("a"), "a: parked (paused)");
+    assert_eq!(scene.pass(seconds(2)), "a: parents h (Succeeded on h)");
+    // No word about a piece, but nothing landed either from a parent that has everything.
+    assert_eq!(scene.reschedule("a"), "a: back to source (no_seed)");
+}
+
+#[test]
+fn a_parent_without_a_new_piece_is_offered_again_when_one_lands_there() {
+    let mut scene = Scene::with(&["a", "b"]);
+    scene.register("a");
+    scene.at_origin("a");
+    assert_eq!(scene.register("b"), "b: parents a (BackToSource on a)");
+    assert_eq!(scene.reschedule("b"), "b: parked (no_piece)");
+    assert_eq!(scene.pass(seconds(100)), "");
+    assert_eq!(scene.piece("a", 2, None), "b: parents a (BackToSource on a)");
+}
+
+#[test]
+fn a_host_of_which_three_others_complain_is_left_alone_for_a_while() {
+    let mut scene = Scene::with(&["h", "a", "b", "c", "d"]);
+    scene.holder("h");
+    for name in ["a", "b", "c"] {
+        assert_eq!(scene.register(name), format!("{name}: parents h (Succeeded on h)"));
+    }
+    for name in ["a", "b", "c"] {
+        scene.failed_piece(name, "h");
+    }
+    assert_eq!(scene.register("d"), "d: parked (paused)");
+    assert_eq!(scene.pass(seconds(15)), "d: parents h (Succeeded on h)");
+}
+
+#[test]
+fn children_never_become_ancestors_of_their_parents() {
+    let mut scene = Scene::with(&["a", "b", "c"]);
+    scene.register("a");
+    scene.at_origin("a");
+    scene.register("b");
+    scene.started("b");
+    scene.piece("b", 0, Some("a"));
+    scene.register("c");
+    scene.started("c");
+    scene.piece("c", 1, Some("a"));
+    scene.broken("a");
+    // b has piece 0, c has piece 1 and fetches from b: b can't fetch from c, and goes to the origin for the rest.
+    assert_eq!(scene.reschedule("b"), "b: back to source (no_seed)");
+    assert_eq!(scene.at_origin("b"), "");
+    assert_eq!(scene.reschedule("c"), "c: parents b (BackToSource on b)");
+}
+
+#[test]
+fn a_waiting_child_is_woken_when_its_descendant_gets_free_of_it() {
+    let mut scene = Scene::with(&["a", "b", "c"]);
+    let shy = Registration {
+        disable_back_to_source: true,
+        ..registration("a")
+    };
+    scene.apply(Event::PeerRegistered(shy));
+    scene.piece("a", 0, None);
+    assert_eq!(scene.register("b"), "b: parents a (ReceivedNormal on a)");
+    scene.started("b");
+    scene.piece("b", 1, None);
+    // What b has, a can't fetch from it while b fetches from a.
+    scene.failed_piece("b", "a");
+    assert_eq!(
+        scene.reschedule("b"),
+        "b: parked (paused)\na: parents b (ReceivedNormal on b)"
+    );
+}
+
+#[test]
+fn children_of_a_dead_parent_are_free_for_another_and_its_slots_too() {
+    let mut scene = Scene::with(&["h1", "h2", "a"]);
+    scene.holder("h1");
+    scene.register("a");
+    scene.holder("h2");
+    assert_eq!(scene.apply(Event::HostLeft { host: host("h1") }), "");
+    assert_eq!(scene.graph.host(&host("h1")), None);
+    assert_eq!(scene.reschedule("a"), "a: parents h2 (Succeeded on h2)");
+    assert_eq!(scene.graph.host(&host("h2")).unwrap().uploads, 1);
+    scene.finished("a");
+    assert_eq!(scene.graph.host(&host("h2")).unwrap().uploads, 0);
+}
+
+#[test]
+fn among_many_parents_the_children_spread() {
+    let names: Vec<String> = (0..40).map(|n| format!("h{n}")).collect();
+    let mut scene = Scene::with(&names.iter().map(String::as_str).collect::<Vec<_>>());
+    for name in &names {
+        scene.holder(name);
+    }
+    for n in 0..100 {
+        scene.register(&format!("c{n}"));
+    }
+    let uploads: Vec<usize> = names
+        .iter()
+        .map(|name| scene.graph.host(&host(name)).unwrap().uploads)
+        .collect();
+    assert_eq!(uploads.iter().sum::<usize>(), 300);
+    assert!(uploads.iter().all(|&n| (2..=20).contains(&n)), "{uploads:?}");
+}
+
+#[test]
+fn an_older_copy_on_the_same_host_gives_way_to_the_newer() {
+    let mut scene = Scene::with(&["h"]);
+    scene.holder("h");
+    let again = Registration {
+        host: host("h"),
+        metadata_only: true,
+        ..registration("h-again")
+    };
+    scene.apply(Event::PeerRegistered(again));
+    scene.finished("h-again");
+    assert_eq!(scene.graph.task(&task(1)).unwrap().holders, 1);
+    let newer: PeerId = "h-again".parse().unwrap();
+    assert!(scene.graph.peer_view(&key("h-again")).is_some(), "{newer}");
+}

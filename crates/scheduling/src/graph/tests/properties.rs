@@ -1,0 +1,311 @@
+//! Random lives of a cluster. After every event the graph is audited (see `audit`); at the end nobody waits.
+
+use super::*;
+use proptest::prelude::*;
+use std::collections::{BTreeMap, BTreeSet};
+
+const HOSTS: usize = 6;
+const TASKS: u32 = 2;
+
+/// One step of a random life; numbers choose among what is there.
+#[derive(Debug, Clone)]
+enum Step {
+    Announce {
+        host: usize,
+        shares: bool,
+        idc: u8,
+    },
+    Leave(usize),
+    Register {
+        host: usize,
+        task: u32,
+        kind: u8,
+        range: Option<(u32, u32)>,
+    },
+    Act {
+        peer: usize,
+        deed: u8,
+        piece: u32,
+    },
+    EndTrigger {
+        trigger: usize,
+        outcome: u8,
+    },
+    Pass(u64),
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let range = proptest::option::weighted(0.2, (0u32..4, 1u32..3));
+    let step = prop_oneof![
+        2 => (0..HOSTS, any::<bool>(), 0u8..3).prop_map(|(host, shares, idc)| Step::Announce { host, shares, idc }),
+        1 => (0..HOSTS).prop_map(Step::Leave),
+        6 => (0..HOSTS, 0..TASKS, 0u8..12, range)
+            .prop_map(|(host, task, kind, range)| Step::Register { host, task, kind, range }),
+        16 => (any::<prop::sample::Index>(), 0u8..12, 0u32..4)
+            .prop_map(|(peer, deed, piece)| Step::Act { peer: peer.index(1 << 16), deed, piece }),
+        3 => (any::<prop::sample::Index>(), 0u8..4)
+            .prop_map(|(trigger, outcome)| Step::EndTrigger { trigger: trigger.index(1 << 16), outcome }),
+        2 => (0u64..40).prop_map(Step::Pass),
+    ];
+    prop::collection::vec(step, 1..120)
+}
+
+fn host_name(n: usize) -> String {
+    if n < 2 { format!("seed{n}") } else { format!("h{n}") }
+}
+
+/// What the world outside the graph knows.
+struct World {
+    scene: Scene,
+    peers: Vec<PeerKey>,
+    triggers: BTreeMap<TaskId, TriggerId>,
+    unanswered: BTreeSet<PeerKey>,
+}
+
+impl World {
+    fn new() -> Self {
+        let config = Config {
+            limits: Limits {
+                slots: Slots { normal: 2, seed: 3 },
+                ..Limits::default()
+            },
+            ..Config::default()
+        };
+        Self {
+            scene: Scene::of(config, &["seed0", "h2", "h3"]),
+            peers: Vec::new(),
+            triggers: BTreeMap::new(),
+            unanswered: BTreeSet::new(),
+        }
+    }
+
+    fn apply(&mut self, event: Event) {
+        match &event {
+            Event::PeerRegistered(registration) => {
+                self.unanswered.insert(registration.peer.clone());
+            }
+            Event::Rescheduled { peer }
+                if self
+                    .scene
+                    .graph
+                    .peer_view(peer)
+                    .is_some_and(|p| p.stage != Stage::Holding) =>
+            {
+                self.unanswered.insert(peer.clone());
+            }
+            Event::StreamBroken { peer } | Event::BackToSourceStarted { peer } => {
+                self.unanswered.remove(peer);
+            }
+            _ => {}
+        }
+        let decisions = self.scene.decide(event);
+        let answers = decisions.iter().filter(|d| !matches!(d, Decision::WakeAt(_))).count();
+        for decision in decisions {
+            match decision {
+                Decision::BackToSource { peer, .. } => {
+                    // Of several answers in one event, a later one may make a parent for an earlier one's peer.
+                    let free = self.scene.graph.free_parents(&peer);
+                    assert!(
+                        answers > 1 || free.is_empty(),
+                        "{peer} is sent to the origin, not to {free:?}"
+                    );
+                    let grants = self.scene.graph.grants_beside(&peer);
+                    assert!(
+                        grants <= Config::default().back_to_source_count,
+                        "{grants} grants with {peer}'s"
+                    );
+                    self.unanswered.remove(&peer);
+                }
+                Decision::Parents { peer, parents } => {
+                    assert!(!parents.is_empty());
+                    self.unanswered.remove(&peer);
+                }
+                Decision::Empty { peer }
+                | Decision::MetadataOnly { peer }
+                | Decision::Refuse { peer, .. }
+                | Decision::EndStream { peer } => {
+                    self.unanswered.remove(&peer);
+                }
+                Decision::TriggerSeed { task, trigger, .. } => {
+                    self.triggers.insert(task, trigger);
+                }
+                Decision::Parked { .. } | Decision::TaskForgotten { .. } | Decision::WakeAt(_) => {}
+            }
+        }
+    }
+
+    fn step(&mut self, step: Step) {
+        match step {
+            Step::Announce { host: n, shares, idc } => {
+                let name = host_name(n);
+                let facts = HostFacts {
+                    shares,
+                    idc: ["", "x", "y"][usize::from(idc)].to_owned(),
+                    ..facts(&name)
+                };
+                self.apply(Event::HostAnnounced {
+                    host: host(&name),
+                    facts,
+                });
+            }
+            Step::Leave(n) => self.apply(Event::HostLeft {
+                host: host(&host_name(n)),
+            }),
+            Step::Register {
+                host: n,
+                task: t,
+                kind,
+                range,
+            } => self.register(n, t, kind, range),
+            Step::Act { peer, deed, piece } => self.act(peer, deed, piece),
+            Step::EndTrigger { trigger, outcome } => self.end_trigger(trigger, outcome),
+            Step::Pass(time) => self.pass(seconds(time)),
+        }
+    }
+
+    fn register(&mut self, n: usize, t: u32, kind: u8, range: Option<(u32, u32)>) {
+        let name = host_name(n);
+        let peer = PeerKey {
+            task: task(t),
+            peer: format!("{name}-{}", self.peers.len() % 40).parse().unwrap(),
+        };
+        self.peers.push(peer.clone());
+        self.apply(Event::PeerRegistered(Registration {
+            peer,
+            host: host(&name),
+            wanted: range.map_or(Wanted::All, |(first, count)| Wanted::Pieces {
+                first,
+                end: first + count,
+            }),
+            content: Content {
+                length: (kind != 9).then_some(16 << 20),
+                pieces: (kind != 9).then_some(4),
+            },
+            priority: Priority::from_number(i32::from(kind.min(6))).unwrap(),
+            metadata_only: kind == 7,
+            need_back_to_source: n < 2,
+            disable_back_to_source: kind == 8,
+            credentials: CredentialsId(u64::from(kind) % 3),
+        }));
+    }
+
+    fn act(&mut self, peer: usize, deed: u8, piece: u32) {
+        if self.peers.is_empty() {
+            return;
+        }
+        let peer = self.peers[peer % self.peers.len()].clone();
+        let parent = self
+            .scene
+            .graph
+            .peer_view(&peer)
+            .and_then(|view| view.parents.first().cloned());
+        self.apply(match (deed, parent) {
+            (0 | 1, _) => Event::PeerStarted { peer },
+            (2, _) => Event::BackToSourceStarted { peer },
+            (3..=6, parent) => Event::PieceFinished {
+                peer,
+                piece: FinishedPiece {
+                    number: PieceNumber(piece),
+                    length: 4 << 20,
+                    cost: Duration::from_millis(u64::from(deed) * 10),
+                    parent,
+                },
+            },
+            (7, Some(parent)) => Event::PieceFailed { peer, parent },
+            (8, _) => Event::Rescheduled { peer },
+            (9, _) => Event::PeerFinished { peer },
+            (10, _) => Event::PeerFailed { peer },
+            _ => Event::StreamBroken { peer },
+        });
+    }
+
+    fn end_trigger(&mut self, trigger: usize, outcome: u8) {
+        let Some((task, trigger)) = self.triggers.iter().nth(trigger % self.triggers.len().max(1)) else {
+            return;
+        };
+        let (task, trigger) = (task.clone(), *trigger);
+        self.apply(match outcome {
+            0 => Event::SeedTriggerEnded {
+                task,
+                trigger,
+                holder: None,
+            },
+            outcome => Event::SeedTriggerFailed {
+                task,
+                trigger,
+                origin: [None, Some(401), Some(500)][usize::from(outcome) - 1],
+            },
+        });
+    }
+
+    fn pass(&mut self, time: Duration) {
+        let end = self.scene.now + time;
+        while let Some(at) = self.scene.graph.timers.next().filter(|at| *at <= end) {
+            self.scene.now = self.scene.now.max(at);
+            self.apply(Event::Tick);
+        }
+        self.scene.now = end;
+    }
+}
+
+impl Graph {
+    /// Who could be a parent of this peer now, by the rule and not by the index.
+    fn free_parents(&self, key: &PeerKey) -> Vec<String> {
+        let Some(task) = self.tasks.get(&key.task) else {
+            return Vec::new();
+        };
+        let choosing = crate::parents::Choosing {
+            task,
+            hosts: &self.hosts,
+            config: &self.config,
+            now: self.now,
+        };
+        let Some(child) = choosing.child(&key.peer) else {
+            return Vec::new();
+        };
+        let fit = task.peers.keys().filter(|id| choosing.fit(&child, id).is_ok());
+        fit.map(ToString::to_string).collect()
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
+
+    #[test]
+    fn whatever_happens_the_graph_stays_sound_and_every_child_gets_an_answer(steps in steps()) {
+        let mut world = World::new();
+        for step in steps {
+            world.step(step);
+            for key in world.scene.graph.waiting_peers() {
+                prop_assert_eq!(world.scene.graph.free_parents(&key), Vec::<String>::new(), "{} waits", key);
+            }
+        }
+        world.pass(Config::default().patience);
+        prop_assert_eq!(&world.unanswered, &BTreeSet::new());
+        prop_assert_eq!(world.scene.graph.counts().waiting, 0);
+    }
+
+    #[test]
+    fn the_same_events_give_the_same_decisions(steps in steps()) {
+        let mut world = World::new();
+        for step in steps {
+            world.step(step);
+        }
+        let mut graph = Graph::new(world.scene.graph.config.clone(), 7);
+        for (event, now, decisions) in &world.scene.log {
+            prop_assert_eq!(&graph.apply(event.clone(), *now), decisions);
+        }
+    }
+}
+
+impl Graph {
+    fn waiting_peers(&self) -> Vec<PeerKey> {
+        let peers = self.hungry.iter().flat_map(|id| {
+            self.tasks[id].waiting.values().map(|peer| PeerKey {
+                task: id.clone(),
+                peer: peer.clone(),
+            })
+        });
+        peers.collect()
+    }
+}

@@ -1,0 +1,124 @@
+//! What can be seen of the graph from outside.
+
+use super::Graph;
+use crate::{Content, PeerKey, Stage};
+use dragonfly_model::{HostId, PeerId, TaskId};
+use std::time::Duration;
+
+/// A task as it is now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TaskView {
+    /// What is known of the content.
+    pub content: Content,
+    /// How many peers want or have it.
+    pub peers: usize,
+    /// How many of them wait.
+    pub waiting: usize,
+    /// How many have all that they wanted.
+    pub holders: usize,
+    /// Whether a peer could be a parent now.
+    pub has_available_peer: bool,
+    /// When it was first heard of, counted from the start of the graph.
+    pub created: Duration,
+    /// When a peer last came or went.
+    pub updated: Duration,
+}
+
+/// A peer as it is now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PeerView {
+    /// Where it runs.
+    pub host: HostId,
+    /// What it does.
+    pub stage: Stage,
+    /// How many pieces it reported.
+    pub pieces: u32,
+    /// From whom it fetches.
+    pub parents: Vec<PeerId>,
+    /// How many fetch from it.
+    pub children: usize,
+    /// When it registered, counted from the start of the graph.
+    pub created: Duration,
+    /// Its last sign of life.
+    pub updated: Duration,
+}
+
+/// A host as it is now.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct HostView {
+    /// How many children fetch from it.
+    pub uploads: usize,
+    /// How many peers it has, of all tasks.
+    pub peers: usize,
+    /// Bytes per second that children measured.
+    pub goodput: Option<f64>,
+}
+
+/// How much the graph holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Counts {
+    /// Announced hosts.
+    pub hosts: usize,
+    /// Tasks.
+    pub tasks: usize,
+    /// Peers of all tasks.
+    pub peers: usize,
+    /// Waiting children of all tasks.
+    pub waiting: usize,
+}
+
+impl Graph {
+    /// Looks at a task.
+    pub fn task(&self, id: &TaskId) -> Option<TaskView> {
+        let task = self.tasks.get(id)?;
+        let holders = task
+            .peers
+            .values()
+            .filter(|peer| peer.stage() == Stage::Holding)
+            .count();
+        Some(TaskView {
+            content: task.content,
+            peers: task.peers.len(),
+            waiting: task.waiting.len(),
+            holders,
+            has_available_peer: !task.pool.is_empty(),
+            created: task.created,
+            updated: task.updated,
+        })
+    }
+
+    /// Looks at a peer.
+    pub fn peer_view(&self, key: &PeerKey) -> Option<PeerView> {
+        let peer = self.peer(key)?;
+        Some(PeerView {
+            host: peer.host.clone(),
+            stage: peer.stage(),
+            pieces: peer.have.len(),
+            parents: peer.parents.clone(),
+            children: peer.children.len(),
+            created: peer.created,
+            updated: peer.active,
+        })
+    }
+
+    /// Looks at an announced host.
+    pub fn host(&self, id: &HostId) -> Option<HostView> {
+        let host = self.hosts.get(id).filter(|host| host.facts().is_some())?;
+        Some(HostView {
+            uploads: host.uploads,
+            peers: host.peers.len(),
+            goodput: host.goodput(),
+        })
+    }
+
+    /// Counts everything.
+    pub fn counts(&self) -> Counts {
+        let waiting = self.hungry.iter().filter_map(|id| self.tasks.get(id));
+        Counts {
+            hosts: self.hosts.values().filter(|host| host.facts().is_some()).count(),
+            tasks: self.tasks.len(),
+            peers: self.tasks.values().map(|task| task.peers.len()).sum(),
+            waiting: waiting.map(|task| task.waiting.len()).sum(),
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! A host as the judgement sees it: who shares, how busy it is, how well it delivers.
+
+use crate::{HostFacts, PeerKey, Slots};
+use dragonfly_model::{HostId, TaskId};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// After complaints from this many different hosts, without a good delivery between them, a host is shunned.
+const COMPLAINTS: usize = 3;
+/// How long a host is shunned before it may try again.
+const SHUN: Duration = Duration::from_secs(15);
+/// Weight of the newest piece in the goodput.
+const NEWEST: f64 = 0.2;
+
+/// A host: announced, or known only because a peer of it registered (then it is nobody's parent).
+#[derive(Debug)]
+pub(crate) struct Host {
+    facts: Option<HostFacts>,
+    idc: Arc<str>,
+    /// Its peers, of all tasks.
+    pub(crate) peers: BTreeSet<PeerKey>,
+    /// The tasks for which it was asked as a seed peer.
+    pub(crate) asked_for: BTreeSet<TaskId>,
+    /// Children that fetch from it now: the number of edges into its peers.
+    pub(crate) uploads: usize,
+    goodput: Option<f64>,
+    complaints: BTreeSet<HostId>,
+    shunned_until: Duration,
+    /// Its last sign of life.
+    pub(crate) seen: Duration,
+    /// When its timer fires.
+    pub(crate) armed: Option<Duration>,
+}
+
+impl Host {
+    /// A host of which only a peer is known.
+    pub(crate) fn unannounced(now: Duration) -> Self {
+        Self {
+            facts: None,
+            idc: "".into(),
+            peers: BTreeSet::new(),
+            asked_for: BTreeSet::new(),
+            uploads: 0,
+            goodput: None,
+            complaints: BTreeSet::new(),
+            shunned_until: Duration::ZERO,
+            seen: now,
+            armed: None,
+        }
+    }
+
+    /// Takes over what the host says of itself. A host that announces itself is no longer shunned.
+    pub(crate) fn announce(&mut self, facts: HostFacts, now: Duration) {
+        self.idc = facts.idc.to_ascii_lowercase().into();
+        self.facts = Some(facts);
+        self.complaints.clear();
+        self.shunned_until = Duration::ZERO;
+        self.seen = now;
+    }
+
+    pub(crate) fn facts(&self) -> Option<&HostFacts> {
+        self.facts.as_ref()
+    }
+
+    /// Its data centre, for comparison.
+    pub(crate) fn idc(&self) -> &Arc<str> {
+        &self.idc
+    }
+
+    /// Whether others may fetch from it.
+    pub(crate) fn shares(&self) -> bool {
+        self.facts.as_ref().is_some_and(|facts| facts.shares)
+    }
+
+    /// Whether it is an announced seed peer that shares.
+    pub(crate) fn is_seed(&self) -> bool {
+        self.facts
+            .as_ref()
+            .is_some_and(|facts| facts.kind.is_seed() && facts.shares)
+    }
+
+    /// How many children it may have.
+    pub(crate) fn slots(&self, slots: Slots) -> usize {
+        if self.facts.as_ref().is_some_and(|facts| facts.kind.is_seed()) {
+            slots.seed
+        } else {
+            slots.normal
+        }
+    }
+
+    /// Whether it may have one child more.
+    pub(crate) fn has_slot(&self, slots: Slots) -> bool {
+        self.uploads < self.slots(slots)
+    }
+
+    /// Bytes per second that children measured, newest pieces first; `None` before the first.
+    pub(crate) fn goodput(&self) -> Option<f64> {
+        self.goodput
+    }
+
+    /// Takes note of a delivered piece.
+    pub(crate) fn delivered(&mut self, length: u64, cost: Duration, now: Duration) {
+        self.complaints.clear();
+        self.shunned_until = Duration::ZERO;
+        self.seen = now;
+        if cost.is_zero() || length == 0 {
+            return;
+        }
+        let speed = length as f64 / cost.as_secs_f64();
+        self.goodput = Some(match self.goodput {
+            Some(old) => old + NEWEST * (speed - old),
+            None => speed,
+        });
+    }
+
+    /// Takes note that a child on `by` did not get a piece.
+    pub(crate) fn complain(&mut self, by: &HostId, now: Duration) {
+        self.complaints.insert(by.clone());
+        if self.complaints.len() >= COMPLAINTS {
+            self.complaints.clear();
+            self.shunned_until = now + SHUN;
+        }
+    }
+
+    /// Until when nobody is sent here, if that is later than `now`.
+    pub(crate) fn shunned(&self, now: Duration) -> Option<Duration> {
+        (self.shunned_until > now).then_some(self.shunned_until)
+    }
+
+    /// When it counts as gone; `None` for one that never announced itself.
+    pub(crate) fn due(&self, host_ttl: Duration) -> Option<Duration> {
+        let facts = self.facts.as_ref()?;
+        Some(self.seen + facts.interval.map_or(host_ttl, |interval| interval * 2))
+    }
+}

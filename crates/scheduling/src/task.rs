@@ -1,0 +1,125 @@
+//! A task: one content, the peers that want or have it, and the call to a seed peer that is under way.
+
+use crate::peer::Peer;
+use crate::pool::Pool;
+use crate::{Content, CredentialsId, TriggerId, Wanted};
+use dragonfly_model::{HostId, PeerId};
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+/// More refused credentials than this are not remembered per task.
+const MAX_REFUSED: usize = 64;
+
+/// A call to a seed peer.
+#[derive(Debug, Clone)]
+pub(crate) struct Seeding {
+    pub(crate) trigger: TriggerId,
+    pub(crate) seed: HostId,
+    pub(crate) credentials: CredentialsId,
+    /// When the seed peer was last seen at work for the task, or asked.
+    pub(crate) alive: Duration,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Task {
+    pub(crate) content: Content,
+    pub(crate) peers: BTreeMap<PeerId, Peer>,
+    /// Peers that may be parents.
+    pub(crate) pool: Pool,
+    /// Peers that fetch from the origin, or may.
+    pub(crate) roots: BTreeSet<PeerId>,
+    /// Waiting children by ticket: first come, first served.
+    pub(crate) waiting: BTreeMap<u64, PeerId>,
+    pub(crate) seeding: Option<Seeding>,
+    /// Seed peers that failed, and until when they are not asked again.
+    pub(crate) spent_seeds: BTreeMap<HostId, Duration>,
+    /// Credentials that the origin refused, and until when that is remembered.
+    refused: BTreeMap<CredentialsId, Duration>,
+    pub(crate) created: Duration,
+    pub(crate) updated: Duration,
+    /// When its timer fires.
+    pub(crate) armed: Option<Duration>,
+}
+
+impl Task {
+    /// A task of which nothing is known yet.
+    pub(crate) fn new(now: Duration) -> Self {
+        Self {
+            created: now,
+            updated: now,
+            ..Self::default()
+        }
+    }
+
+    /// Fills in what a peer knows of the content and nobody said before.
+    pub(crate) fn learn(&mut self, content: Content) {
+        self.content.length = self.content.length.or(content.length);
+        self.content.pieces = self.content.pieces.or(content.pieces);
+    }
+
+    /// Remembers that the origin refused these credentials.
+    pub(crate) fn refuse(&mut self, credentials: CredentialsId, until: Duration, now: Duration) {
+        self.refused.retain(|_, until| *until > now);
+        if self.refused.len() < MAX_REFUSED {
+            self.refused.insert(credentials, until);
+        }
+    }
+
+    pub(crate) fn is_refused(&self, credentials: CredentialsId, now: Duration) -> bool {
+        self.refused.get(&credentials).is_some_and(|until| *until > now)
+    }
+
+    /// Whether some other host is about to become a parent that has something `wanted` in it: it was asked or has a grant,
+    /// and has not begun.
+    pub(crate) fn help_is_coming(&self, host: &HostId, wanted: Wanted) -> bool {
+        let asked = self.seeding.as_ref().is_some_and(|seeding| seeding.seed != *host);
+        asked
+            || self
+                .roots
+                .iter()
+                .filter_map(|id| self.peers.get(id))
+                .any(|root| root.host != *host && !root.has_begun_at_origin() && root.ask.wanted.overlaps(wanted))
+    }
+
+    /// How many peers of hosts for which `counted` holds fetch, or may fetch, something `wanted` from the origin.
+    pub(crate) fn roots_for(&self, wanted: Wanted, counted: impl Fn(&HostId) -> bool) -> usize {
+        let roots = self.roots.iter().filter_map(|id| self.peers.get(id));
+        roots
+            .filter(|root| root.ask.wanted.overlaps(wanted) && counted(&root.host))
+            .count()
+    }
+
+    /// Those among a peer's ancestors that wait: they have pieces, but not all.
+    pub(crate) fn waiting_ancestors(&self, peer: &PeerId) -> BTreeSet<PeerId> {
+        if self.waiting.is_empty() {
+            return BTreeSet::new();
+        }
+        let parents = |id: &PeerId| {
+            self.peers
+                .get(id)
+                .map(|peer| peer.parents.as_slice())
+                .unwrap_or_default()
+        };
+        let mut found = BTreeSet::new();
+        let mut next: Vec<&PeerId> = parents(peer).iter().collect();
+        while let Some(id) = next.pop() {
+            if found.insert(id) {
+                next.extend(parents(id));
+            }
+        }
+        let waits = |id: &&PeerId| self.peers.get(*id).is_some_and(|peer| peer.wait().is_some());
+        found.into_iter().filter(waits).cloned().collect()
+    }
+
+    /// A peer and everyone that fetches from it, directly or not.
+    pub(crate) fn lineage(&self, peer: &PeerId) -> BTreeSet<&PeerId> {
+        let mut found = BTreeSet::new();
+        let mut next: Vec<&PeerId> = self.peers.get_key_value(peer).map(|(id, _)| id).into_iter().collect();
+        while let Some(id) = next.pop() {
+            if found.insert(id) {
+                next.extend(self.peers.get(id).into_iter().flat_map(|peer| &peer.children));
+            }
+        }
+        found
+    }
+}
