@@ -1,1 +1,27 @@
-//! TODO
+//! The manager keeps intent: clusters, which peers they serve, their configuration, users. It knows which schedulers and
+//! seed peers are alive and tells each peer the schedulers of its one cluster. It chooses no parents and moves no bytes.
+//!
+//! Two doors, one room: [`grpc`] for schedulers and peers, [`rest`] for people and scripts; behind both [`clusters`],
+//! [`members`], [`placement`] with the pure [`scopes`], and [`users`]; below them the [`store`].
+//!
+//! [`Manager::build`] binds every socket and opens the store; [`Manager::run`] serves until it is cancelled.
+
+mod applications;
+mod clusters;
+pub mod config;
+mod error;
+mod grpc;
+mod manager;
+mod members;
+mod metrics;
+mod placement;
+mod rest;
+mod scopes;
+mod store;
+mod users;
+
+pub use config::Config;
+pub use grpc::Error as GrpcError;
+pub use manager::{Addresses, BuildError, Manager, RunError};
+pub use store::OpenError;
+pub use users::KeyError;

@@ -1,0 +1,330 @@
+//! Clusters: what an operator decides about them. A cluster is a scheduler cluster and a seed peer cluster with the same
+//! name, linked; its id is the scheduler cluster's.
+//!
+//! Invariant: exactly one cluster is the default. Both doors come here; [`Clusters::snapshot`] serves the placement of
+//! peers and follows every change that this process makes at once, and another's within [`SNAPSHOT_AGE`].
+
+mod snapshot;
+
+pub(crate) use snapshot::{Cluster, Snapshot};
+
+use crate::error::{Error, row_id};
+use crate::members;
+use crate::scopes::Matchers;
+use crate::store::entity::{cluster_link, scheduler, scheduler_cluster, seed_peer, seed_peer_cluster};
+use crate::store::{Json, Store, Time};
+use dragonfly_api::rest::{
+    BlockList, Check, CreateCluster, Page, PeerClusterConfig, Problems, Scopes, SeedPeerClusterConfig, UpdateCluster,
+};
+use moka::future::Cache;
+use sea_orm::ActiveValue::{NotSet, Set};
+use sea_orm::{
+    ActiveModelTrait, ColumnTrait, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait, IntoActiveModel,
+    PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, sea_query::Expr,
+};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What clusters are called in errors.
+pub(crate) const WHAT: &str = "cluster";
+
+/// How old a snapshot may be.
+const SNAPSHOT_AGE: Duration = Duration::from_secs(5);
+
+/// All that can be asked about clusters. Clones are the same.
+#[derive(Debug, Clone)]
+pub(crate) struct Clusters {
+    store: Store,
+    snapshot: Cache<(), Arc<Snapshot>>,
+}
+
+impl Clusters {
+    pub(crate) fn new(store: Store) -> Self {
+        Self {
+            store,
+            snapshot: Cache::builder().max_capacity(1).time_to_live(SNAPSHOT_AGE).build(),
+        }
+    }
+
+    /// One page of the clusters, those of this name if one is given, and how many there are in total.
+    pub(crate) async fn list(&self, name: Option<&str>, page: Page) -> Result<(Vec<Cluster>, u64), Error> {
+        page.checked()?;
+        let named = |select: sea_orm::Select<scheduler_cluster::Entity>| match name {
+            Some(name) => select.filter(scheduler_cluster::Column::Name.eq(name)),
+            None => select,
+        };
+        let total = named(scheduler_cluster::Entity::find()).count(self.store.db()).await?;
+        let mut select = cluster_link::Entity::find()
+            .find_also_related(scheduler_cluster::Entity)
+            .find_also_related(seed_peer_cluster::Entity)
+            .order_by_asc(cluster_link::Column::SchedulerClusterId)
+            .offset(members::offset(page))
+            .limit(page.per_page);
+        if let Some(name) = name {
+            select = select.filter(scheduler_cluster::Column::Name.eq(name));
+        }
+        let clusters = Cluster::of_rows(select.all(self.store.db()).await?);
+        Ok((clusters, total))
+    }
+
+    /// The cluster with this id.
+    pub(crate) async fn get(&self, id: u64) -> Result<Cluster, Error> {
+        find(self.store.db(), id).await
+    }
+
+    /// The seed peer halves of clusters: one page, and how many there are in total.
+    pub(crate) async fn seed_peer_clusters(
+        &self,
+        name: Option<&str>,
+        page: Page,
+    ) -> Result<(Vec<seed_peer_cluster::Model>, u64), Error> {
+        page.checked()?;
+        let mut select = seed_peer_cluster::Entity::find().order_by_asc(seed_peer_cluster::Column::Id);
+        if let Some(name) = name {
+            select = select.filter(seed_peer_cluster::Column::Name.eq(name));
+        }
+        let total = select.clone().count(self.store.db()).await?;
+        let select = select.offset(members::offset(page)).limit(page.per_page);
+        Ok((select.all(self.store.db()).await?, total))
+    }
+
+    /// The seed peer half with this id.
+    pub(crate) async fn seed_peer_cluster(&self, id: u64) -> Result<seed_peer_cluster::Model, Error> {
+        seed_peer_cluster::Entity::find_by_id(row_id(id))
+            .one(self.store.db())
+            .await?
+            .ok_or_else(|| Error::no("seed peer cluster", id))
+    }
+
+    /// Makes a cluster. If it is to be the default, the present one ceases to be.
+    pub(crate) async fn create(&self, create: CreateCluster, now: Time) -> Result<Cluster, Error> {
+        let mut problems = Problems::default();
+        create.check(&mut problems);
+        check_patterns(
+            Some(&create.scopes),
+            Some(&create.peer_cluster_config),
+            Some(&create.seed_peer_cluster_config),
+            &mut problems,
+        );
+        refuse(problems)?;
+        let transaction = self.store.write().await?;
+        if create.is_default {
+            no_default(&transaction, now).await?;
+        }
+        let name = create.name.clone();
+        let id = insert(&transaction, create, now)
+            .await
+            .map_err(|error| Error::unless_exists(error, WHAT, &name))?;
+        let cluster = find(&transaction, crate::error::wire_id(id)).await?;
+        transaction.commit().await?;
+        self.snapshot.invalidate(&()).await;
+        Ok(cluster)
+    }
+
+    /// Changes what `update` names and leaves the rest.
+    pub(crate) async fn update(&self, id: u64, update: UpdateCluster, now: Time) -> Result<Cluster, Error> {
+        let mut problems = Problems::default();
+        update.check(&mut problems);
+        check_patterns(
+            update.scopes.as_ref(),
+            update.peer_cluster_config.as_ref(),
+            update.seed_peer_cluster_config.as_ref(),
+            &mut problems,
+        );
+        refuse(problems)?;
+        let transaction = self.store.write().await?;
+        let cluster = find(&transaction, id).await?;
+        match update.is_default {
+            Some(true) if !cluster.scheduler.is_default => no_default(&transaction, now).await?,
+            Some(false) if cluster.scheduler.is_default => return Err(must_have_default(&cluster)),
+            _ => {}
+        }
+        let name = update.name.clone().unwrap_or_default();
+        apply(&transaction, cluster, update, now)
+            .await
+            .map_err(|error| Error::unless_exists(error, WHAT, &name))?;
+        let cluster = find(&transaction, id).await?;
+        transaction.commit().await?;
+        self.snapshot.invalidate(&()).await;
+        Ok(cluster)
+    }
+
+    /// Removes a cluster and its members, none of which may be alive.
+    pub(crate) async fn delete(&self, id: u64, now: Time) -> Result<(), Error> {
+        let transaction = self.store.write().await?;
+        let cluster = find(&transaction, id).await?;
+        if cluster.scheduler.is_default {
+            return Err(must_have_default(&cluster));
+        }
+        let schedulers = members::active::<scheduler::Entity>(&transaction, cluster.scheduler.id, now)
+            .await?
+            .len();
+        let seed_peers = members::active::<seed_peer::Entity>(&transaction, cluster.seed.id, now)
+            .await?
+            .len();
+        if schedulers + seed_peers > 0 {
+            return Err(Error::Conflict(format!(
+                "cluster {id} ({}) has {schedulers} active schedulers and {seed_peers} active seed peers; stop them or \
+                 move them to another cluster first",
+                cluster.scheduler.name
+            )));
+        }
+        // References take the link and the members along.
+        scheduler_cluster::Entity::delete_by_id(cluster.scheduler.id)
+            .exec(&transaction)
+            .await?;
+        seed_peer_cluster::Entity::delete_by_id(cluster.seed.id)
+            .exec(&transaction)
+            .await?;
+        transaction.commit().await?;
+        self.snapshot.invalidate(&()).await;
+        Ok(())
+    }
+
+    /// All clusters, with their scopes parsed.
+    pub(crate) async fn snapshot(&self) -> Result<Arc<Snapshot>, Error> {
+        self.snapshot
+            .try_get_with((), async { Snapshot::load(self.store.db()).await.map(Arc::new) })
+            .await
+            .map_err(|error: Arc<DbErr>| Error::Store((*error).clone()))
+    }
+}
+
+async fn find(db: &impl ConnectionTrait, id: u64) -> Result<Cluster, Error> {
+    let rows = cluster_link::Entity::find()
+        .find_also_related(scheduler_cluster::Entity)
+        .find_also_related(seed_peer_cluster::Entity)
+        .filter(cluster_link::Column::SchedulerClusterId.eq(row_id(id)))
+        .all(db)
+        .await?;
+    Cluster::of_rows(rows).pop().ok_or_else(|| Error::no(WHAT, id))
+}
+
+/// Patterns are parsed where they are used; what can't be parsed is refused when it is written.
+fn check_patterns(
+    scopes: Option<&Scopes>,
+    peers: Option<&PeerClusterConfig>,
+    seed_peers: Option<&SeedPeerClusterConfig>,
+    problems: &mut Problems,
+) {
+    if let Some(scopes) = scopes {
+        for malformed in Matchers::parse(scopes).1 {
+            problems.push("", malformed);
+        }
+    }
+    let lists: [(&str, Option<&BlockList>); 2] = [
+        (
+            "peer_cluster_config.block_list",
+            peers.and_then(|config| config.block_list.as_ref()),
+        ),
+        (
+            "seed_peer_cluster_config.block_list",
+            seed_peers.and_then(|config| config.block_list.as_ref()),
+        ),
+    ];
+    for (field, list) in lists {
+        for pattern in list.into_iter().flat_map(BlockList::url_patterns) {
+            if regex::Regex::new(pattern).is_err() {
+                problems.push(field, format_args!("has {pattern:?}, which is no regular expression"));
+            }
+        }
+    }
+}
+
+fn refuse(problems: Problems) -> Result<(), Error> {
+    if problems.is_empty() {
+        Ok(())
+    } else {
+        Err(problems.into())
+    }
+}
+
+fn must_have_default(cluster: &Cluster) -> Error {
+    Error::Conflict(format!(
+        "cluster {} ({}) is the default one; make another cluster the default first",
+        cluster.scheduler.id, cluster.scheduler.name
+    ))
+}
+
+async fn no_default(transaction: &DatabaseTransaction, now: Time) -> Result<(), DbErr> {
+    scheduler_cluster::Entity::update_many()
+        .col_expr(scheduler_cluster::Column::IsDefault, Expr::value(false))
+        .col_expr(scheduler_cluster::Column::UpdatedAt, Expr::value(now))
+        .filter(scheduler_cluster::Column::IsDefault.eq(true))
+        .exec(transaction)
+        .await?;
+    Ok(())
+}
+
+async fn insert(transaction: &DatabaseTransaction, create: CreateCluster, now: Time) -> Result<i64, DbErr> {
+    let scheduler_cluster_id = scheduler_cluster::Entity::insert(scheduler_cluster::ActiveModel {
+        id: NotSet,
+        name: Set(create.name.clone()),
+        bio: Set(create.bio.clone()),
+        config: Set(Json(create.scheduler_cluster_config)),
+        client_config: Set(Json(create.peer_cluster_config)),
+        scopes: Set(Json(create.scopes)),
+        is_default: Set(create.is_default),
+        created_at: Set(now),
+        updated_at: Set(now),
+    })
+    .exec(transaction)
+    .await?
+    .last_insert_id;
+    let seed_peer_cluster_id = seed_peer_cluster::Entity::insert(seed_peer_cluster::ActiveModel {
+        id: NotSet,
+        name: Set(create.name),
+        bio: Set(create.bio),
+        config: Set(Json(create.seed_peer_cluster_config)),
+        created_at: Set(now),
+        updated_at: Set(now),
+    })
+    .exec(transaction)
+    .await?
+    .last_insert_id;
+    cluster_link::Entity::insert(cluster_link::ActiveModel {
+        scheduler_cluster_id: Set(scheduler_cluster_id),
+        seed_peer_cluster_id: Set(seed_peer_cluster_id),
+    })
+    .exec_without_returning(transaction)
+    .await?;
+    Ok(scheduler_cluster_id)
+}
+
+async fn apply(
+    transaction: &DatabaseTransaction,
+    cluster: Cluster,
+    update: UpdateCluster,
+    now: Time,
+) -> Result<(), DbErr> {
+    let mut scheduler = cluster.scheduler.into_active_model();
+    let mut seed = cluster.seed.into_active_model();
+    scheduler.updated_at = Set(now);
+    seed.updated_at = Set(now);
+    if let Some(name) = update.name {
+        scheduler.name = Set(name.clone());
+        seed.name = Set(name);
+    }
+    if let Some(bio) = update.bio {
+        scheduler.bio = Set(bio.clone());
+        seed.bio = Set(bio);
+    }
+    if let Some(scopes) = update.scopes {
+        scheduler.scopes = Set(Json(scopes));
+    }
+    if let Some(config) = update.scheduler_cluster_config {
+        scheduler.config = Set(Json(config));
+    }
+    if let Some(config) = update.peer_cluster_config {
+        scheduler.client_config = Set(Json(config));
+    }
+    if let Some(config) = update.seed_peer_cluster_config {
+        seed.config = Set(Json(config));
+    }
+    if update.is_default == Some(true) {
+        scheduler.is_default = Set(true);
+    }
+    scheduler.update(transaction).await?;
+    seed.update(transaction).await?;
+    Ok(())
+}

@@ -1,0 +1,290 @@
+//! The manager's configuration: [`Raw`] is the file, [`Config`] what it means. After the conversion nothing is "maybe".
+
+mod ineffective;
+mod raw;
+
+pub use ineffective::Ineffective;
+pub use raw::*;
+
+use dragonfly_service::config::{Error, Problems};
+use dragonfly_service::tls;
+use secrecy::{ExposeSecret, SecretString};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::num::NonZeroU32;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// The fewest characters of a key for sessions.
+const MIN_KEY_CHARS: usize = 16;
+/// The key in the documentation and the charts of Dragonfly 2: everybody knows it.
+const PUBLISHED_KEY: &str = "ZHJhZ29uZmx5Cg==";
+
+/// Everything a manager needs to know, resolved and checked.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// How and where to log; the program that starts the manager sees to it.
+    pub log: LogConfig,
+    /// Directory of the key for sessions and, usually, of the database. The manager takes it for itself.
+    pub data_dir: PathBuf,
+    /// File of the database.
+    pub database: PathBuf,
+    /// The gRPC server.
+    pub grpc: GrpcConfig,
+    /// The REST server.
+    pub rest: RestConfig,
+    /// Users and their sessions.
+    pub auth: AuthConfig,
+    /// The first user's first password, which the first start sets; absent: `dragonfly`, which opens nothing but the
+    /// setting of another one. It comes from the environment or the caller, never from the file.
+    pub initial_root_password: Option<SecretString>,
+    /// Where metrics are served, if they are.
+    pub metrics: Option<SocketAddr>,
+    /// What the operator should know about the file; logged by the manager when it is built.
+    pub warnings: Vec<String>,
+}
+
+/// How and where to log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogConfig {
+    /// Level or directives.
+    pub level: String,
+    /// Directory of log files; absent: standard error.
+    pub dir: Option<PathBuf>,
+    /// Bytes at which a file is rolled.
+    pub max_file_size: u64,
+    /// How many files are kept, the one that is written included.
+    pub max_files: usize,
+}
+
+/// The gRPC server.
+#[derive(Debug, Clone)]
+pub struct GrpcConfig {
+    /// Where it listens.
+    pub addr: SocketAddr,
+    /// Its certificate and key, and the CA of its callers.
+    pub tls: Option<tls::Files>,
+    /// Requests per second over all connections.
+    pub requests_per_second: NonZeroU32,
+}
+
+/// The REST server.
+#[derive(Debug, Clone)]
+pub struct RestConfig {
+    /// Where it listens.
+    pub addr: SocketAddr,
+    /// Its certificate and key.
+    pub tls: Option<tls::Files>,
+}
+
+/// Users and their sessions.
+#[derive(Debug, Clone)]
+pub struct AuthConfig {
+    /// Shown to those who have to sign in.
+    pub realm: String,
+    /// Key of session tokens; absent: a random one in the data directory.
+    pub key: Option<SecretString>,
+    /// How long a session lasts.
+    pub session: Duration,
+    /// Whether the initial password opens nothing but the setting of another one.
+    pub force_password_change: bool,
+    /// Whether scripts of a page may read the cookie.
+    pub cookie_readable: bool,
+}
+
+impl TryFrom<Raw> for Config {
+    type Error = Error;
+
+    fn try_from(raw: Raw) -> Result<Self, Error> {
+        let mut problems = Problems::new();
+        let mut warnings = ineffective::found(&raw);
+        check_database(&raw.database, &mut problems);
+        let any = any_address(raw.network.enable_ipv6);
+        let grpc_ip = match &raw.server.grpc.listen_ip {
+            Some(ip) => problems
+                .take("server.grpc.listenIP", ip, ip.parse::<IpAddr>())
+                .unwrap_or(any),
+            None => any,
+        };
+        let rest_addr = listen_addr("server.rest.addr", &raw.server.rest.addr, any, &mut problems);
+        let metrics_addr = listen_addr("metrics.addr", &raw.metrics.addr, any, &mut problems);
+        let key = session_key(raw.auth.jwt.key, &mut problems, &mut warnings);
+        problems.require(
+            raw.auth.jwt.timeout >= Duration::from_secs(60),
+            "auth.jwt.timeout",
+            format_args!("{:?}", raw.auth.jwt.timeout),
+            "use at least 1m",
+        );
+        problems.require(
+            !raw.server.data_dir.as_os_str().is_empty(),
+            "server.dataDir",
+            "empty",
+            "name a directory",
+        );
+        let database = raw.database.sqlite.path;
+        let config = Self {
+            log: LogConfig {
+                level: if raw.verbose {
+                    "debug".to_owned()
+                } else {
+                    raw.server.log_level
+                },
+                dir: raw.server.log_dir.filter(|_| !raw.console),
+                max_file_size: raw.server.log_max_size.saturating_mul(1_000_000).max(1_000_000),
+                max_files: raw.server.log_max_backups.saturating_add(1),
+            },
+            database: database.unwrap_or_else(|| raw.server.data_dir.join("manager.db")),
+            data_dir: raw.server.data_dir,
+            grpc: GrpcConfig {
+                addr: SocketAddr::new(grpc_ip, raw.server.grpc.port.start),
+                tls: raw.server.grpc.tls,
+                requests_per_second: raw.server.grpc.request_rate_limit,
+            },
+            rest: RestConfig {
+                addr: rest_addr,
+                tls: raw.server.rest.tls,
+            },
+            auth: AuthConfig {
+                realm: raw.auth.jwt.realm,
+                key,
+                session: raw.auth.jwt.timeout,
+                force_password_change: raw.auth.force_password_change,
+                cookie_readable: raw.auth.cookie.readable,
+            },
+            initial_root_password: None,
+            metrics: raw.metrics.enable.then_some(metrics_addr),
+            warnings,
+        };
+        problems.into_result(config)
+    }
+}
+
+/// Data in another database than the one that is used would seem lost, so that is no mere warning.
+fn check_database(database: &Database, problems: &mut Problems) {
+    const REMEDY: &str = "this version keeps its data in SQLite only; leave it out";
+    if let Some(kind) = database.r#type.as_deref().filter(|kind| *kind != "sqlite") {
+        problems.push("database.type", kind, REMEDY);
+    }
+    for (key, found) in [
+        ("database.mysql", database.mysql),
+        ("database.postgres", database.postgres),
+        ("database.polardb", database.polardb),
+    ] {
+        problems.require(!found.present, key, "given", REMEDY);
+    }
+}
+
+fn any_address(ipv6: bool) -> IpAddr {
+    if ipv6 {
+        Ipv6Addr::UNSPECIFIED.into()
+    } else {
+        Ipv4Addr::UNSPECIFIED.into()
+    }
+}
+
+/// `:8080`, `127.0.0.1:8080`, `[::1]:8080`.
+fn listen_addr(key: &str, text: &str, any: IpAddr, problems: &mut Problems) -> SocketAddr {
+    let parsed = match text.strip_prefix(':') {
+        Some(port) => port.parse().ok().map(|port| SocketAddr::new(any, port)),
+        None => text.parse().ok(),
+    };
+    parsed.unwrap_or_else(|| {
+        problems.push(
+            key,
+            text,
+            "write an address and a port, such as 127.0.0.1:8080, or :8080 for all addresses",
+        );
+        SocketAddr::new(any, 0)
+    })
+}
+
+fn session_key(key: Option<SecretString>, problems: &mut Problems, warnings: &mut Vec<String>) -> Option<SecretString> {
+    let key = key.filter(|key| !key.expose_secret().is_empty())?;
+    if key.expose_secret() == PUBLISHED_KEY {
+        warnings.push("auth.jwt.key is ignored: it is a published one; a random key is used instead".to_owned());
+        return None;
+    }
+    problems.require(
+        key.expose_secret().chars().count() >= MIN_KEY_CHARS,
+        "auth.jwt.key",
+        "so short",
+        "use at least 16 characters, or leave it out for a random key",
+    );
+    Some(key)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(text: &str) -> Result<Config, Error> {
+        dragonfly_service::config::parse::<Raw>(text, "manager.yaml").and_then(Config::try_from)
+    }
+
+    #[test]
+    fn an_empty_file_has_the_documented_defaults() {
+        let config = config("").unwrap();
+        assert_eq!(config.rest.addr.to_string(), "0.0.0.0:8080");
+        assert_eq!(config.grpc.addr.to_string(), "0.0.0.0:65003");
+        assert_eq!(config.metrics, None);
+        assert_eq!(config.database, PathBuf::from("/var/lib/dragonfly/manager/manager.db"));
+        assert_eq!(config.auth.session, Duration::from_secs(336 * 3600));
+        assert!(config.auth.force_password_change && !config.auth.cookie_readable);
+        assert!(config.auth.key.is_none());
+        assert_eq!(config.log.dir, None);
+        assert_eq!(config.warnings, [""; 0]);
+    }
+
+    #[test]
+    fn a_file_of_dragonfly_2_5_for_the_article_is_accepted() {
+        let config = config(
+            "server:\n  grpc:\n    advertiseIP: 10.0.0.1\n    port: {start: 65003, end: 65003}\n  rest:\n    addr: :8080\n  \
+             logDir: /var/log/dragonfly\nauth:\n  jwt:\n    realm: Dragonfly\n    key: ZHJhZ29uZmx5Cg==\n    timeout: 336h\n    \
+             maxRefresh: 168h\nmetrics:\n  enable: true\n  addr: :8000\ncache: {redis: {ttl: 5m}}\nconsole: true\nverbose: true\n\
+             pprofPort: 18066\nnetwork:\n  enableIPv6: true\n",
+        )
+        .unwrap();
+        assert_eq!(config.rest.addr.to_string(), "[::]:8080");
+        assert_eq!(config.metrics.unwrap().port(), 8000);
+        assert_eq!((config.log.level.as_str(), config.log.dir), ("debug", None));
+        assert!(config.auth.key.is_none(), "a published key is no key");
+        assert_eq!(config.warnings.len(), 6, "{:?}", config.warnings);
+    }
+
+    #[test]
+    fn every_problem_is_told_at_once() {
+        let error = config(
+            "server:\n  rest:\n    addr: nowhere\nauth:\n  jwt:\n    key: short\n    timeout: 1s\ndatabase:\n  type: mysql\n  \
+             mysql: {user: u}\n",
+        )
+        .unwrap_err()
+        .to_string();
+        for key in [
+            "server.rest.addr",
+            "auth.jwt.key",
+            "auth.jwt.timeout",
+            "database.type",
+            "database.mysql",
+        ] {
+            assert!(error.contains(key), "{key} in {error}");
+        }
+        assert!(!error.contains("short\""), "{error}");
+    }
+
+    #[test]
+    fn an_unknown_key_is_an_error_that_names_the_nearest() {
+        let error = config("server:\n  rset: {}\n").unwrap_err().to_string();
+        assert!(error.contains("rest"), "{error}");
+    }
+
+    #[test]
+    fn a_key_is_never_printed() {
+        let text = "auth:\n  jwt:\n    key: a-very-secret-key-indeed\n";
+        let raw: Raw = dragonfly_service::config::parse(text, "manager.yaml").unwrap();
+        let shown = format!(
+            "{raw:?} {:?} {}",
+            config(text).unwrap(),
+            dragonfly_service::config::to_yaml(&raw)
+        );
+        assert!(!shown.contains("very-secret"), "{shown}");
+    }
+}

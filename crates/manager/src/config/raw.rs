@@ -1,0 +1,243 @@
+//! manager.yaml as it is written: the keys, defaults and units of Dragonfly 2.5, and a few keys of our own.
+
+use super::ineffective::Ineffective;
+use dragonfly_service::config::duration;
+use dragonfly_service::tls;
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Serialize, Serializer};
+use std::num::NonZeroU32;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Declares a section whose absent keys take the values of its `Default`.
+macro_rules! section {
+    ($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident: $type:ty = $default:expr,)* }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Serialize, Deserialize)]
+        #[serde(deny_unknown_fields, default, rename_all = "camelCase")]
+        pub struct $name {
+            $($(#[$field_doc])* pub $field: $type,)*
+        }
+
+        impl Default for $name {
+            fn default() -> Self {
+                Self { $($field: $default,)* }
+            }
+        }
+    };
+}
+
+const TWO_WEEKS: Duration = Duration::from_secs(14 * 24 * 3600);
+const REQUESTS_PER_SECOND: NonZeroU32 = NonZeroU32::new(4000).expect("4000 is not 0");
+
+section! {
+    /// The whole file.
+    Raw {
+        /// Logs, data, gRPC and REST.
+        server: Server = Server::default(),
+        /// Users and their sessions.
+        auth: Auth = Auth::default(),
+        /// Where the manager keeps its data.
+        database: Database = Database::default(),
+        /// Metrics for Prometheus.
+        metrics: Metrics = Metrics::default(),
+        /// Addresses.
+        network: Network = Network::default(),
+        /// Log to standard error instead of `server.logDir`.
+        console: bool = false,
+        /// Log more. The same as `server.logLevel: debug`.
+        verbose: bool = false,
+        /// Without effect.
+        #[serde(skip_serializing)]
+        cache: Ineffective = Ineffective::default(),
+        /// Without effect.
+        #[serde(skip_serializing)]
+        job: Ineffective = Ineffective::default(),
+        /// Without effect.
+        #[serde(skip_serializing)]
+        object_storage: Ineffective = Ineffective::default(),
+        /// Without effect.
+        #[serde(skip_serializing)]
+        security: Ineffective = Ineffective::default(),
+        /// Without effect.
+        #[serde(skip_serializing)]
+        tracing: Ineffective = Ineffective::default(),
+        /// Without effect.
+        #[serde(skip_serializing)]
+        pprof_port: Ineffective = Ineffective::default(),
+    }
+}
+
+section! {
+    /// Logs, data, gRPC and REST.
+    Server {
+        /// Directory of the database and of the key for sessions.
+        data_dir: PathBuf = PathBuf::from("/var/lib/dragonfly/manager"),
+        /// Directory of the log; absent: standard error.
+        log_dir: Option<PathBuf> = None,
+        /// `error`, `warn`, `info`, `debug` or `trace`.
+        log_level: String = "info".to_owned(),
+        /// Size in MB at which a log file is rolled.
+        log_max_size: u64 = 1024,
+        /// How many log files are kept beside the one that is written.
+        log_max_backups: usize = 20,
+        /// The gRPC server.
+        grpc: Grpc = Grpc::default(),
+        /// The REST server.
+        rest: Rest = Rest::default(),
+        /// Without effect.
+        #[serde(skip_serializing)]
+        name: Ineffective = Ineffective::default(),
+        /// Without effect.
+        #[serde(skip_serializing)]
+        log_max_age: Ineffective = Ineffective::default(),
+        /// Without effect.
+        #[serde(skip_serializing)]
+        plugin_dir: Ineffective = Ineffective::default(),
+        /// Without effect.
+        #[serde(skip_serializing)]
+        cache_dir: Ineffective = Ineffective::default(),
+        /// Without effect.
+        #[serde(skip_serializing)]
+        work_home: Ineffective = Ineffective::default(),
+    }
+}
+
+section! {
+    /// The gRPC server, which schedulers and peers call.
+    Grpc {
+        /// Address to listen on; absent: all.
+        #[serde(rename = "listenIP")]
+        listen_ip: Option<String> = None,
+        /// Port to listen on.
+        port: Port = Port::default(),
+        /// Certificate and key of the server, and the CA of those who may call; absent: no TLS.
+        tls: Option<tls::Files> = None,
+        /// Requests per second over all connections.
+        request_rate_limit: NonZeroU32 = REQUESTS_PER_SECOND,
+        /// Without effect.
+        #[serde(rename = "advertiseIP", skip_serializing)]
+        advertise_ip: Ineffective = Ineffective::default(),
+        /// Without effect.
+        #[serde(skip_serializing)]
+        advertise_port: Ineffective = Ineffective::default(),
+    }
+}
+
+section! {
+    /// A port.
+    Port {
+        /// The port; 0 takes a free one.
+        start: u16 = 65003,
+        /// Without effect.
+        #[serde(skip_serializing)]
+        end: Ineffective = Ineffective::default(),
+    }
+}
+
+section! {
+    /// The REST server, which people, consoles and scripts call.
+    Rest {
+        /// Address and port to listen on; without an address: all; port 0 takes a free one.
+        addr: String = ":8080".to_owned(),
+        /// Certificate and key of the server; absent: no TLS.
+        tls: Option<tls::Files> = None,
+    }
+}
+
+section! {
+    /// Users and their sessions.
+    Auth {
+        /// Session tokens.
+        jwt: Jwt = Jwt::default(),
+        /// The session's cookie.
+        cookie: Cookie = Cookie::default(),
+        /// Whether the initial password `dragonfly` opens nothing but the setting of another one. Only for labs: false.
+        force_password_change: bool = true,
+    }
+}
+
+section! {
+    /// Session tokens.
+    Jwt {
+        /// Shown to those who have to sign in.
+        realm: String = "Dragonfly".to_owned(),
+        /// Key of the tokens, at least 16 characters; absent: a random one, kept in `server.dataDir`.
+        #[serde(serialize_with = "hidden")]
+        key: Option<SecretString> = None,
+        /// How long a session lasts.
+        #[serde(with = "duration")]
+        timeout: Duration = TWO_WEEKS,
+        /// Without effect.
+        #[serde(skip_serializing)]
+        max_refresh: Ineffective = Ineffective::default(),
+    }
+}
+
+section! {
+    /// The session's cookie.
+    Cookie {
+        /// Whether scripts of a page may read it, as the console of Dragonfly 2.5 does.
+        readable: bool = false,
+    }
+}
+
+section! {
+    /// Where the manager keeps its data.
+    Database {
+        /// `sqlite`.
+        r#type: Option<String> = None,
+        /// The embedded database.
+        sqlite: Sqlite = Sqlite::default(),
+        /// Refused: it would hold data that is not used.
+        #[serde(skip_serializing)]
+        mysql: Ineffective = Ineffective::default(),
+        /// Refused: it would hold data that is not used.
+        #[serde(skip_serializing)]
+        postgres: Ineffective = Ineffective::default(),
+        /// Refused: it would hold data that is not used.
+        #[serde(skip_serializing)]
+        polardb: Ineffective = Ineffective::default(),
+        /// Without effect.
+        #[serde(skip_serializing)]
+        redis: Ineffective = Ineffective::default(),
+    }
+}
+
+section! {
+    /// The embedded database.
+    Sqlite {
+        /// Its file; absent: `manager.db` in `server.dataDir`.
+        path: Option<PathBuf> = None,
+    }
+}
+
+section! {
+    /// Metrics for Prometheus.
+    Metrics {
+        /// Whether they are served.
+        enable: bool = false,
+        /// Address and port to listen on; without an address: all; port 0 takes a free one.
+        addr: String = ":8000".to_owned(),
+        /// Without effect.
+        #[serde(skip_serializing)]
+        enable_peer_gauge: Ineffective = Ineffective::default(),
+    }
+}
+
+section! {
+    /// Addresses.
+    Network {
+        /// Whether servers without an address listen on IPv6 too.
+        #[serde(rename = "enableIPv6")]
+        enable_ipv6: bool = false,
+    }
+}
+
+/// A secret in a printed configuration: whether there is one.
+fn hidden<S: Serializer>(secret: &Option<SecretString>, serializer: S) -> Result<S::Ok, S::Error> {
+    match secret {
+        Some(secret) if !secret.expose_secret().is_empty() => serializer.serialize_some("********"),
+        _ => serializer.serialize_none(),
+    }
+}

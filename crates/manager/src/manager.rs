@@ -1,0 +1,259 @@
+//! The program: reserve, run, drain.
+
+use crate::clusters::Clusters;
+use crate::config::Config;
+use crate::grpc::{self, Grpc};
+use crate::metrics::Counts;
+use crate::rest::Rest;
+use crate::store::seed::{self, FirstPassword};
+use crate::store::{OpenError, Store, Time};
+use crate::users::{self, Hasher, Sessions, Users};
+use dragonfly_api::rest::PASSWORD_CHARS;
+use dragonfly_service::fs::{self, DataDir};
+use dragonfly_service::ops::{self, Routes};
+use dragonfly_service::tls::{self, ServerTls};
+use dragonfly_service::{Metrics, Ready, Workers, exit, net};
+use secrecy::{ExposeSecret, SecretString};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
+
+/// For requests that run when the manager is cancelled.
+const DRAIN: Duration = Duration::from_secs(3);
+
+/// A manager whose sockets are bound and whose store is open, but which serves nothing yet.
+#[derive(Debug)]
+pub struct Manager {
+    grpc: Grpc,
+    grpc_listener: TcpListener,
+    rest: Rest,
+    rest_listener: TcpListener,
+    ops: Option<(TcpListener, Metrics)>,
+    addresses: Addresses,
+    ready: Ready,
+    store: Store,
+    /// Held as long as the store is open.
+    data_dir: DataDir,
+}
+
+/// Where a manager listens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Addresses {
+    /// REST.
+    pub rest: SocketAddr,
+    /// gRPC.
+    pub grpc: SocketAddr,
+    /// Metrics, if they are served.
+    pub metrics: Option<SocketAddr>,
+}
+
+/// Why a manager can't be built.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// The first password has the wrong length.
+    #[error("the initial password of root must have {} to {} characters", PASSWORD_CHARS.start(), PASSWORD_CHARS.end())]
+    InitialPassword,
+    /// The data directory is in use or can't be used.
+    #[error(transparent)]
+    DataDir(#[from] fs::Error),
+    /// A port is taken or can't be bound.
+    #[error(transparent)]
+    Bind(#[from] net::Error),
+    /// A certificate or key can't be used.
+    #[error("server.{server}.tls can't be used")]
+    Tls {
+        /// `grpc` or `rest`.
+        server: &'static str,
+        /// Why not.
+        #[source]
+        source: tls::Error,
+    },
+    /// The database can't be used.
+    #[error(transparent)]
+    Store(#[from] OpenError),
+    /// The key for sessions can't be used.
+    #[error(transparent)]
+    Key(#[from] users::KeyError),
+    /// Passwords can't be hashed.
+    #[error("the first password can't be hashed: {0}")]
+    Hash(String),
+}
+
+impl BuildError {
+    /// For the process: 64 if the configuration is to blame, else 1.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::InitialPassword | Self::Tls { .. } => exit::BAD_CONFIG,
+            _ => exit::FAILURE,
+        }
+    }
+}
+
+/// Why a manager ceased to serve without being cancelled.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The gRPC server failed.
+    #[error(transparent)]
+    Grpc(#[from] grpc::Error),
+}
+
+impl RunError {
+    /// For the process: 1.
+    pub fn exit_code(&self) -> u8 {
+        exit::FAILURE
+    }
+}
+
+impl Manager {
+    /// Takes the data directory, binds every socket, opens the store and writes the first start's rows.
+    pub async fn build(config: Config) -> Result<Self, BuildError> {
+        for warning in &config.warnings {
+            tracing::warn!("{warning}");
+        }
+        check_initial(config.initial_root_password.as_ref())?;
+        let grpc_tls = server_tls("grpc", config.grpc.tls.as_ref())?;
+        let rest_tls = server_tls("rest", config.rest.tls.as_ref())?;
+        let data_dir = DataDir::lock(&config.data_dir)?;
+        let grpc_listener = net::bind_tcp(config.grpc.addr, "manager gRPC")?;
+        let rest_listener = net::bind_tcp(config.rest.addr, "manager REST")?;
+        let metrics = Metrics::new();
+        let ops = match config.metrics {
+            Some(addr) => Some((net::bind_tcp(addr, "manager metrics")?, metrics.clone())),
+            None => None,
+        };
+        let store = Store::open_sqlite(&config.database).await?;
+        let hasher = Hasher::new().await.map_err(hash_error)?;
+        seed_once(&store, &hasher, config.initial_root_password.as_ref()).await?;
+        let key = match config.auth.key {
+            Some(key) => key,
+            None => users::key_in(&data_dir.path().join("session.key"))?,
+        };
+        let sessions = Sessions::new(&key, config.auth.session);
+        let users = Users::new(store.clone(), hasher, sessions, config.auth.force_password_change);
+        let clusters = Clusters::new(store.clone());
+        let counts = Counts::new(&metrics);
+        Ok(Self {
+            addresses: Addresses {
+                rest: bound(&rest_listener),
+                grpc: bound(&grpc_listener),
+                metrics: ops.as_ref().map(|(listener, _)| bound(listener)),
+            },
+            grpc: Grpc {
+                store: store.clone(),
+                clusters: clusters.clone(),
+                counts: counts.clone(),
+                requests_per_second: config.grpc.requests_per_second,
+                tls: grpc_tls,
+            },
+            grpc_listener,
+            rest: Rest {
+                store: store.clone(),
+                clusters,
+                users: Arc::new(users),
+                counts,
+                realm: config.auth.realm.into(),
+                cookie_readable: config.auth.cookie_readable,
+                tls: rest_tls,
+            },
+            rest_listener,
+            ops,
+            ready: Ready::new(),
+            store,
+            data_dir,
+        })
+    }
+
+    /// Where it listens; ports that were 0 in the configuration are the ones that were taken.
+    pub fn addresses(&self) -> Addresses {
+        self.addresses
+    }
+
+    /// Set when it serves.
+    pub fn ready(&self) -> Ready {
+        self.ready.clone()
+    }
+
+    /// Serves until `cancel`, lets running requests end, and closes the store.
+    pub async fn run(self, cancel: CancellationToken) -> Result<(), RunError> {
+        let workers = Workers::new(cancel.child_token());
+        let (failed, failure) = oneshot::channel();
+        let grpc = self.grpc.serve(self.grpc_listener, workers.cancel_token());
+        workers.spawn("manager gRPC", async move {
+            if let Err(error) = grpc.await {
+                // Nobody waits for it only if the manager is stopping anyway.
+                failed.send(error).ok();
+            }
+        });
+        workers.spawn(
+            "manager REST",
+            self.rest.serve(self.rest_listener, workers.cancel_token()),
+        );
+        if let Some((listener, metrics)) = self.ops {
+            let routes = Routes {
+                ready: self.ready.clone(),
+                metrics: Some(metrics),
+            };
+            workers.spawn("manager metrics", ops::serve(listener, routes, workers.cancel_token()));
+        }
+        tracing::info!(rest = %self.addresses.rest, grpc = %self.addresses.grpc, "the manager serves");
+        self.ready.set();
+        let outcome = tokio::select! {
+            () = cancel.cancelled() => Ok(()),
+            Ok(error) = failure => Err(error.into()),
+        };
+        if let Err(error) = workers.drain(DRAIN).await {
+            tracing::warn!(%error, "the manager cut off requests");
+        }
+        if let Err(error) = self.store.close().await {
+            tracing::warn!(%error, "the database was not closed in order; its log is replayed at the next start");
+        }
+        drop(self.data_dir);
+        outcome
+    }
+}
+
+fn bound(listener: &TcpListener) -> SocketAddr {
+    listener.local_addr().expect("a bound socket has an address")
+}
+
+fn server_tls(server: &'static str, files: Option<&tls::Files>) -> Result<Option<ServerTls>, BuildError> {
+    files
+        .map(ServerTls::load)
+        .transpose()
+        .map_err(|source| BuildError::Tls { server, source })
+}
+
+fn check_initial(password: Option<&SecretString>) -> Result<(), BuildError> {
+    match password {
+        Some(password) if !PASSWORD_CHARS.contains(&password.expose_secret().chars().count()) => {
+            Err(BuildError::InitialPassword)
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Writes the first start's rows, if that has not been done.
+async fn seed_once(store: &Store, hasher: &Hasher, initial: Option<&SecretString>) -> Result<(), BuildError> {
+    if seed::is_done(store).await? {
+        return Ok(());
+    }
+    let initial = initial.cloned().unwrap_or_else(|| users::DEFAULT_PASSWORD.into());
+    let must_change = users::is_default(&initial);
+    if must_change {
+        tracing::warn!("user root has the password that everybody knows; sign in and set another one");
+    }
+    let password = FirstPassword {
+        hash: hasher.hash(initial).await.map_err(hash_error)?,
+        must_change,
+    };
+    seed::run(store, password, Time::now()).await?;
+    tracing::info!("made the first cluster and the user root");
+    Ok(())
+}
+
+fn hash_error(error: users::HashError) -> BuildError {
+    BuildError::Hash(error.to_string())
+}

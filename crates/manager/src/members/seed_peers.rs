@@ -1,0 +1,241 @@
+//! Seed peers.
+
+use super::{Identity, Member, ip_text, lease, offset, port, state};
+use crate::error::{Error, row_id, wire_id};
+use crate::store::entity::seed_peer::{ActiveModel, Column, Entity, Model};
+use crate::store::entity::seed_peer_cluster;
+use crate::store::{Store, Time};
+use dragonfly_api::rest::{
+    Check, CreateSeedPeer, MemberState, Page, SeedPeer, SeedPeerFilter, SeedPeerType, UpdateSeedPeer,
+};
+use sea_orm::ActiveValue::{NotSet, Set};
+use sea_orm::sea_query::{Expr, ExprTrait, OnConflict};
+use sea_orm::{
+    ActiveModelTrait, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, PaginatorTrait, QueryFilter,
+    QueryOrder, QuerySelect,
+};
+use std::net::IpAddr;
+
+impl Member for Entity {
+    const WHAT: &'static str = "seed peer";
+    const CLUSTER: Column = Column::SeedPeerClusterId;
+    const ID: Column = Column::Id;
+    const HOST_NAME: Column = Column::HostName;
+    const IP: Column = Column::Ip;
+    const KEEP_ALIVE_INTERVAL: Column = Column::KeepAliveIntervalMs;
+    const LEASE: Column = Column::Lease;
+    const LEASE_UNTIL: Column = Column::LeaseUntil;
+    const LAST_KEEP_ALIVE_AT: Column = Column::LastKeepAliveAt;
+}
+
+/// A seed peer says that it is there, at its start and whenever it changed.
+///
+/// Other than a scheduler it is active at once, for one lease: Dragonfly's seed peers expect that.
+pub(crate) async fn register(store: &Store, create: CreateSeedPeer, now: Time) -> Result<Model, Error> {
+    create.checked()?;
+    let key = identity(&create);
+    let transaction = store.write().await?;
+    require_cluster(&transaction, create.seed_peer_cluster_id).await?;
+    let mut row = row(create, now);
+    row.lease_until = Set(now.plus(lease::DEFAULT_INTERVAL * lease::INTERVALS));
+    row.last_keep_alive_at = Set(Some(now));
+    let changed = [
+        Column::Type,
+        Column::Port,
+        Column::DownloadPort,
+        Column::Idc,
+        Column::Location,
+        Column::LeaseUntil,
+        Column::LastKeepAliveAt,
+        Column::UpdatedAt,
+    ];
+    let on_conflict = OnConflict::columns([Column::HostName, Column::Ip, Column::SeedPeerClusterId])
+        .update_columns(changed)
+        .value(Column::Lease, Expr::col((Entity, Column::Lease)).add(1))
+        .to_owned();
+    Entity::insert(row)
+        .on_conflict(on_conflict)
+        .exec_without_returning(&transaction)
+        .await?;
+    let model = super::find::<Entity>(&transaction, &key).await?;
+    transaction.commit().await?;
+    Ok(model)
+}
+
+/// Makes a seed peer by hand. It must not exist.
+pub(crate) async fn create(store: &Store, create: CreateSeedPeer, now: Time) -> Result<Model, Error> {
+    create.checked()?;
+    let key = identity(&create).to_string();
+    let transaction = store.write().await?;
+    require_cluster(&transaction, create.seed_peer_cluster_id).await?;
+    let model = row(create, now)
+        .insert(&transaction)
+        .await
+        .map_err(|error| Error::unless_exists(error, Entity::WHAT, &key))?;
+    transaction.commit().await?;
+    Ok(model)
+}
+
+/// Changes what `update` names and leaves the rest.
+pub(crate) async fn update(store: &Store, id: u64, update: UpdateSeedPeer, now: Time) -> Result<Model, Error> {
+    update.checked()?;
+    let transaction = store.write().await?;
+    let mut model = super::get::<Entity>(&transaction, id).await?.into_active_model();
+    if let Some(cluster) = update.seed_peer_cluster_id {
+        require_cluster(&transaction, cluster).await?;
+        model.seed_peer_cluster_id = Set(row_id(cluster));
+    }
+    if let Some(ip) = update.ip {
+        model.ip = Set(ip_text(ip));
+    }
+    if let Some(port) = update.port {
+        model.port = Set(i32::from(port));
+    }
+    if let Some(port) = update.download_port {
+        model.download_port = Set(i32::from(port));
+    }
+    if let Some(port) = update.object_storage_port {
+        model.object_storage_port = Set(i32::from(port));
+    }
+    if let Some(idc) = update.idc {
+        model.idc = Set(idc);
+    }
+    if let Some(location) = update.location {
+        model.location = Set(location);
+    }
+    model.updated_at = Set(now);
+    let model = model
+        .update(&transaction)
+        .await
+        .map_err(|error| Error::unless_exists(error, Entity::WHAT, "with this name and address in the cluster"))?;
+    transaction.commit().await?;
+    Ok(model)
+}
+
+/// A seed peer says that it leaves, all of them with this name if it gives no address. Nothing to remove is no error.
+pub(crate) async fn leave(store: &Store, identity: &Identity) -> Result<(), Error> {
+    let mut rows = Entity::delete_many()
+        .filter(Column::HostName.eq(identity.host_name.as_str()))
+        .filter(Column::SeedPeerClusterId.eq(row_id(identity.cluster)));
+    if let Some(ip) = &identity.ip {
+        rows = rows.filter(Column::Ip.eq(ip.as_str()));
+    }
+    rows.exec(store.db()).await?;
+    Ok(())
+}
+
+/// The seed peer clusters in which a host is registered.
+pub(crate) async fn clusters_of(db: &impl ConnectionTrait, host_name: &str, ip: IpAddr) -> Result<Vec<i64>, DbErr> {
+    Entity::find()
+        .select_only()
+        .column(Column::SeedPeerClusterId)
+        .filter(Column::HostName.eq(host_name))
+        .filter(Column::Ip.eq(ip_text(ip)))
+        .order_by_asc(Column::SeedPeerClusterId)
+        .into_tuple()
+        .all(db)
+        .await
+}
+
+/// One page of the seed peers that match, and how many match in total.
+pub(crate) async fn list(
+    store: &Store,
+    filter: SeedPeerFilter,
+    page: Page,
+    now: Time,
+) -> Result<(Vec<Model>, u64), Error> {
+    page.checked()?;
+    let mut rows = Entity::find().order_by_asc(Column::Id);
+    if let Some(host_name) = filter.host_name {
+        rows = rows.filter(Column::HostName.eq(host_name));
+    }
+    if let Some(kind) = filter.r#type {
+        rows = rows.filter(Column::Type.eq(kind_word(kind)));
+    }
+    if let Some(ip) = filter.ip {
+        rows = rows.filter(Column::Ip.eq(ip_text(ip)));
+    }
+    if let Some(port) = filter.port {
+        rows = rows.filter(Column::Port.eq(i32::from(port)));
+    }
+    if let Some(idc) = filter.idc {
+        rows = rows.filter(Column::Idc.eq(idc));
+    }
+    if let Some(location) = filter.location {
+        rows = rows.filter(Column::Location.eq(location));
+    }
+    if let Some(cluster) = filter.seed_peer_cluster_id {
+        rows = rows.filter(Column::SeedPeerClusterId.eq(row_id(cluster)));
+    }
+    rows = match filter.state {
+        Some(MemberState::Active) => rows.filter(Column::LeaseUntil.gt(now)),
+        Some(MemberState::Inactive) => rows.filter(Column::LeaseUntil.lte(now)),
+        None => rows,
+    };
+    let total = rows.clone().count(store.db()).await?;
+    let rows = rows.offset(offset(page)).limit(page.per_page);
+    Ok((rows.all(store.db()).await?, total))
+}
+
+/// As REST shows it.
+pub(crate) fn wire(model: Model, now: Time) -> SeedPeer {
+    SeedPeer {
+        id: wire_id(model.id),
+        created_at: model.created_at.timestamp(),
+        updated_at: model.updated_at.timestamp(),
+        is_del: 0,
+        host_name: model.host_name,
+        r#type: SeedPeerType::Super,
+        idc: model.idc,
+        location: model.location,
+        ip: model.ip,
+        port: port(model.port),
+        download_port: port(model.download_port),
+        object_storage_port: port(model.object_storage_port),
+        state: state(model.lease_until, now),
+        seed_peer_cluster_id: wire_id(model.seed_peer_cluster_id),
+        last_keep_alive_at: model.last_keep_alive_at.map(Time::timestamp),
+    }
+}
+
+fn identity(create: &CreateSeedPeer) -> Identity {
+    Identity {
+        host_name: create.host_name.clone(),
+        ip: Some(ip_text(create.ip)),
+        cluster: create.seed_peer_cluster_id,
+    }
+}
+
+fn row(create: CreateSeedPeer, now: Time) -> ActiveModel {
+    ActiveModel {
+        id: NotSet,
+        host_name: Set(create.host_name),
+        ip: Set(ip_text(create.ip)),
+        seed_peer_cluster_id: Set(row_id(create.seed_peer_cluster_id)),
+        r#type: Set(kind_word(create.r#type).into()),
+        port: Set(i32::from(create.port)),
+        download_port: Set(i32::from(create.download_port)),
+        object_storage_port: Set(i32::from(create.object_storage_port)),
+        idc: Set(create.idc),
+        location: Set(create.location),
+        keep_alive_interval_ms: Set(i64::try_from(lease::DEFAULT_INTERVAL.as_millis()).unwrap_or(i64::MAX)),
+        lease: Set(0),
+        lease_until: Set(Time::NEVER),
+        last_keep_alive_at: Set(None),
+        created_at: Set(now),
+        updated_at: Set(now),
+    }
+}
+
+fn kind_word(kind: SeedPeerType) -> &'static str {
+    match kind {
+        SeedPeerType::Super => "super",
+    }
+}
+
+async fn require_cluster(db: &impl ConnectionTrait, id: u64) -> Result<(), Error> {
+    match seed_peer_cluster::Entity::find_by_id(row_id(id)).one(db).await? {
+        Some(_) => Ok(()),
+        None => Err(Error::no("seed peer cluster", id)),
+    }
+}

@@ -1,0 +1,116 @@
+//! What the manager counts. Labels are words of ours, never words of a caller.
+
+use dragonfly_service::Metrics;
+use http::{Method, StatusCode};
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::histogram::Histogram;
+use std::time::Duration;
+
+/// Upper bounds of a request's duration, in seconds.
+const SECONDS: [f64; 9] = [0.001, 0.005, 0.02, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0];
+
+/// Handles to the manager's metrics. Clones count into the same.
+#[derive(Debug, Clone)]
+pub(crate) struct Counts {
+    placements: Family<Placed, Counter>,
+    placement_failures: Counter,
+    requests: Family<Request, Counter>,
+    durations: Family<Route, Histogram, fn() -> Histogram>,
+    sign_in_failures: Counter,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Placed {
+    reason: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Request {
+    code: u16,
+    method: &'static str,
+    handler: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Route {
+    method: &'static str,
+    handler: String,
+}
+
+impl Counts {
+    /// Metrics that `metrics` shows.
+    pub(crate) fn new(metrics: &Metrics) -> Self {
+        let counts = Self {
+            placements: Family::default(),
+            placement_failures: Counter::default(),
+            requests: Family::default(),
+            durations: Family::new_with_constructor(|| Histogram::new(SECONDS)),
+            sign_in_failures: Counter::default(),
+        };
+        let shown = metrics.with_prefix("dragonfly").with_prefix("manager");
+        shown.register(
+            "search_scheduler_cluster",
+            "Peers that were given a cluster, by the rule that decided",
+            counts.placements.clone(),
+        );
+        shown.register(
+            "search_scheduler_cluster_failure",
+            "Peers that were given no scheduler",
+            counts.placement_failures.clone(),
+        );
+        shown.register("requests", "REST requests, by route", counts.requests.clone());
+        shown.register(
+            "request_duration_seconds",
+            "Time to answer REST requests, by route",
+            counts.durations.clone(),
+        );
+        shown.register(
+            "sign_in_failure",
+            "Sign-ins that were refused or throttled",
+            counts.sign_in_failures.clone(),
+        );
+        counts
+    }
+
+    pub(crate) fn placed(&self, reason: &'static str) {
+        self.placements.get_or_create(&Placed { reason }).inc();
+    }
+
+    pub(crate) fn not_placed(&self) {
+        self.placement_failures.inc();
+    }
+
+    pub(crate) fn sign_in_failed(&self) {
+        self.sign_in_failures.inc();
+    }
+
+    /// `handler` is the template of the route, so that ids in paths make no series.
+    pub(crate) fn answered(&self, method: &Method, handler: &str, code: StatusCode, after: Duration) {
+        let method = method_word(method);
+        let handler = handler.to_owned();
+        let request = Request {
+            code: code.as_u16(),
+            method,
+            handler: handler.clone(),
+        };
+        self.requests.get_or_create(&request).inc();
+        let route = Route { method, handler };
+        self.durations.get_or_create(&route).observe(after.as_secs_f64());
+    }
+}
+
+/// Callers may invent methods.
+fn method_word(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::HEAD => "HEAD",
+        Method::POST => "POST",
+        Method::PUT => "PUT",
+        Method::PATCH => "PATCH",
+        Method::DELETE => "DELETE",
+        Method::OPTIONS => "OPTIONS",
+        _ => "other",
+    }
+}

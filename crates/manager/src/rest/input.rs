@@ -1,0 +1,62 @@
+//! What requests carry: JSON bodies, queries, ids in paths.
+
+use super::error::Problem;
+use axum::body::Bytes;
+use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
+use http::StatusCode;
+use http::Uri;
+use http::request::Parts;
+use serde::de::DeserializeOwned;
+
+/// A JSON body, whatever its content type: scripts often do not say it, and the cookie does not come along from other
+/// sites.
+#[derive(Debug)]
+pub(super) struct Input<T>(pub(super) T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Input<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        let body = Bytes::from_request(request, state)
+            .await
+            .map_err(|rejection| match rejection.status() {
+                StatusCode::PAYLOAD_TOO_LARGE => Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "the body is too large"),
+                status => Problem::new(status, "the body can't be read"),
+            })?;
+        serde_json::from_slice(&body)
+            .map(Self)
+            .map_err(|error| Problem::unprocessable(error.to_string()))
+    }
+}
+
+/// A query. Parameters without a value count as left out.
+#[derive(Debug)]
+pub(super) struct Params<T>(pub(super) T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Params<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let query = parts.uri.query().unwrap_or_default();
+        let given: Vec<&str> = query.split('&').filter(|pair| !pair.ends_with('=')).collect();
+        let uri: Uri = format!("/?{}", given.join("&"))
+            .parse()
+            .map_err(|_| Problem::unprocessable("the query can't be read"))?;
+        Query::try_from_uri(&uri)
+            .map(|Query(params)| Self(params))
+            .map_err(|error| Problem::unprocessable(error.body_text()))
+    }
+}
+
+/// The id in the path. What is no id names nothing.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Id(pub(super) u64);
+
+impl<S: Send + Sync> FromRequestParts<S> for Id {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let path = Path::<u64>::from_request_parts(parts, state).await;
+        path.map(|Path(id)| Self(id)).map_err(|_| Problem::no_such_page())
+    }
+}

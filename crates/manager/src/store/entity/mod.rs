@@ -1,0 +1,14 @@
+//! The tables, one file each. `updated_at` of a member is the time of its last registration or change, not of its last
+//! sign of life.
+
+pub(crate) mod application;
+pub(crate) mod cluster_link;
+pub(crate) mod config;
+pub(crate) mod role;
+pub(crate) mod role_permission;
+pub(crate) mod scheduler;
+pub(crate) mod scheduler_cluster;
+pub(crate) mod seed_peer;
+pub(crate) mod seed_peer_cluster;
+pub(crate) mod user;
+pub(crate) mod user_role;

@@ -1,0 +1,240 @@
+//! Users: who may do what.
+//!
+//! Invariants: no session without a password that was right; a session ends when its user is disabled or sets another
+//! password; a user who must change the password can do only that. Rights are read from the store at each request, so
+//! what one manager changes holds at once on all.
+
+mod password;
+mod session;
+mod throttle;
+
+pub(crate) use password::{Error as HashError, Hasher};
+pub use session::KeyError;
+pub(crate) use session::{Sessions, key_in};
+
+use crate::store::entity::{role_permission, user, user_role};
+use crate::store::{Store, Time};
+use dragonfly_api::rest::{Check, ResetPassword, Session, SignIn};
+use sea_orm::sea_query::{Expr, ExprTrait, Query};
+use sea_orm::{ColumnTrait, DbErr, EntityTrait, PaginatorTrait, QueryFilter};
+use secrecy::{ExposeSecret, SecretString};
+use std::net::IpAddr;
+use std::time::Duration;
+use throttle::Throttle;
+
+/// The first user's password if the operator gave none. All that it opens is the setting of another.
+pub(crate) const DEFAULT_PASSWORD: &str = "dragonfly";
+
+/// Why a user may not do something. All but the last two are the caller's fault.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    /// Which of them is wrong is not told.
+    #[error("name or password is wrong")]
+    WrongPassword,
+    /// No session, or one that has ended.
+    #[error("sign in first")]
+    NotSignedIn,
+    /// The password of this user must be changed first.
+    #[error("the initial password opens nothing; set another one with POST /api/v1/users/{0}/reset_password")]
+    PasswordChangeRequired(u64),
+    /// A right is missing.
+    #[error("user {user} has no right to {action} {object}")]
+    Forbidden {
+        user: String,
+        action: &'static str,
+        object: String,
+    },
+    /// Too many attempts.
+    #[error("too many attempts; try again in {} s", .0.as_secs() + 1)]
+    Throttled(Duration),
+    /// The request breaks a rule.
+    #[error("{0}")]
+    Invalid(String),
+    /// A password can't be hashed. Ours.
+    #[error("a password can't be hashed")]
+    Hash(#[from] password::Error),
+    /// The database failed. Ours.
+    #[error("the database failed")]
+    Store(#[from] DbErr),
+}
+
+/// What a caller wants to do with a kind of object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Action {
+    Read,
+    Write,
+}
+
+/// A user with a session.
+#[derive(Debug, Clone)]
+pub(crate) struct Caller {
+    pub(crate) id: u64,
+    pub(crate) name: String,
+    must_change_password: bool,
+}
+
+/// All that can be asked about users.
+#[derive(Debug)]
+pub(crate) struct Users {
+    store: Store,
+    hasher: Hasher,
+    sessions: Sessions,
+    throttle: Throttle,
+    force_password_change: bool,
+}
+
+impl Users {
+    pub(crate) fn new(store: Store, hasher: Hasher, sessions: Sessions, force_password_change: bool) -> Self {
+        Self {
+            store,
+            hasher,
+            sessions,
+            throttle: Throttle::new(),
+            force_password_change,
+        }
+    }
+
+    /// A session for the right password. It takes the same time whether or not there is such a user.
+    pub(crate) async fn sign_in(&self, sign_in: SignIn, from: IpAddr, now: Time) -> Result<Session, Error> {
+        sign_in
+            .checked()
+            .map_err(|problems| Error::Invalid(problems.to_string()))?;
+        self.throttle.check(from, &sign_in.name).map_err(Error::Throttled)?;
+        let user = user::Entity::find()
+            .filter(user::Column::Name.eq(sign_in.name.as_str()))
+            .one(self.store.db())
+            .await?;
+        let hash = user.as_ref().map(|user| user.encrypted_password.clone());
+        let right = self.hasher.verify(hash, sign_in.password).await?;
+        match user {
+            Some(user) if right && user.state == user::ENABLED => {
+                tracing::info!(user.name = user.name, client.address = %from, "signed in");
+                Ok(self.sessions.open(user.id, user.session_epoch, now))
+            }
+            _ => {
+                tracing::info!(client.address = %from, "refused a sign-in");
+                Err(Error::WrongPassword)
+            }
+        }
+    }
+
+    /// The user whose session this token is.
+    pub(crate) async fn authenticate(&self, token: &str) -> Result<Caller, Error> {
+        let claims = self.sessions.verify(token).ok_or(Error::NotSignedIn)?;
+        let user = user::Entity::find_by_id(claims.id)
+            .filter(user::Column::State.eq(user::ENABLED))
+            .filter(user::Column::SessionEpoch.eq(claims.epoch))
+            .one(self.store.db())
+            .await?
+            .ok_or(Error::NotSignedIn)?;
+        Ok(Caller {
+            id: crate::error::wire_id(user.id),
+            name: user.name,
+            must_change_password: user.must_change_password && self.force_password_change,
+        })
+    }
+
+    /// Whether this user may do this.
+    pub(crate) async fn authorize(&self, caller: &Caller, action: Action, object: &str) -> Result<(), Error> {
+        if caller.must_change_password {
+            return Err(Error::PasswordChangeRequired(caller.id));
+        }
+        let roles = Query::select()
+            .column(user_role::Column::RoleId)
+            .from(user_role::Entity)
+            .and_where(Expr::col(user_role::Column::UserId).eq(crate::error::row_id(caller.id)))
+            .to_owned();
+        let permissions = role_permission::Entity::find()
+            .filter(role_permission::Column::RoleId.in_subquery(roles))
+            .filter(role_permission::Column::Object.is_in([object, "*"]))
+            .filter(role_permission::Column::Action.is_in(action.permitted_by().iter().copied()))
+            .count(self.store.db())
+            .await?;
+        if permissions > 0 {
+            return Ok(());
+        }
+        Err(Error::Forbidden {
+            user: caller.name.clone(),
+            action: action.word(),
+            object: object.to_owned(),
+        })
+    }
+
+    /// Sets a user's own password and ends all of the user's sessions.
+    pub(crate) async fn reset_password(
+        &self,
+        caller: &Caller,
+        id: u64,
+        reset: ResetPassword,
+        from: IpAddr,
+        now: Time,
+    ) -> Result<(), Error> {
+        if caller.id != id {
+            return Err(Error::Forbidden {
+                user: caller.name.clone(),
+                action: "set the password of",
+                object: format!("user {id}"),
+            });
+        }
+        check_new(&reset)?;
+        self.throttle.check(from, &caller.name).map_err(Error::Throttled)?;
+        let user = user::Entity::find_by_id(crate::error::row_id(id))
+            .one(self.store.db())
+            .await?
+            .ok_or(Error::NotSignedIn)?;
+        let old = user.encrypted_password;
+        if !self.hasher.verify(Some(old.clone()), reset.old_password).await? {
+            return Err(Error::WrongPassword);
+        }
+        let hash = self.hasher.hash(reset.new_password).await?;
+        let changed = user::Entity::update_many()
+            .col_expr(user::Column::EncryptedPassword, Expr::value(hash))
+            .col_expr(user::Column::MustChangePassword, Expr::value(false))
+            .col_expr(user::Column::SessionEpoch, Expr::col(user::Column::SessionEpoch).add(1))
+            .col_expr(user::Column::UpdatedAt, Expr::value(now))
+            .filter(user::Column::Id.eq(user.id))
+            // Of two that change it at the same time, one has given the wrong old password.
+            .filter(user::Column::EncryptedPassword.eq(old))
+            .exec(self.store.db())
+            .await?;
+        if changed.rows_affected == 0 {
+            return Err(Error::WrongPassword);
+        }
+        tracing::info!(user.name = caller.name, client.address = %from, "set a new password");
+        Ok(())
+    }
+}
+
+fn check_new(reset: &ResetPassword) -> Result<(), Error> {
+    reset
+        .checked()
+        .map_err(|problems| Error::Invalid(problems.to_string()))?;
+    let new = reset.new_password.expose_secret();
+    if new == reset.old_password.expose_secret() || is_default(&reset.new_password) {
+        return Err(Error::Invalid(
+            "new_password must be another one than the old and the initial password".into(),
+        ));
+    }
+    Ok(())
+}
+
+/// Whether everybody knows this password.
+pub(crate) fn is_default(password: &SecretString) -> bool {
+    password.expose_secret() == DEFAULT_PASSWORD
+}
+
+impl Action {
+    fn permitted_by(self) -> &'static [&'static str] {
+        match self {
+            Self::Read => &["read", "*"],
+            Self::Write => &["*"],
+        }
+    }
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Write => "change",
+        }
+    }
+}
