@@ -12,9 +12,13 @@ use rustix::io::Errno;
 use std::collections::HashSet;
 use std::fs::File;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 /// Format of the directory as a whole; a record has a version of its own beside it.
 const FORMAT: u32 = 1;
+/// How long an owner of the directory is waited for, and how often it is looked for.
+const LOCK_PATIENCE: Duration = Duration::from_millis(500);
+const LOCK_PAUSE: Duration = Duration::from_millis(10);
 
 /// What opening found and did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -74,15 +78,20 @@ pub(crate) fn open(config: Config, runtime: tokio::runtime::Handle) -> Result<(S
     Ok((shared, recovery))
 }
 
-/// Takes the directory for this process alone.
+/// Takes the directory for this process alone. An owner that is just going, such as a writer that was dropped while
+/// its last bytes went to the disk, is waited for a moment.
 fn lock_dir(dir: &Path) -> Result<File, Error> {
     let path = dir.join("storage.lock");
     let flags = OFlags::CREATE | OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let file = rustix::fs::open(&path, flags, Mode::RUSR | Mode::WUSR).map_err(|e| Error::io("opening", &path, e))?;
-    match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(File::from(file)),
-        Err(Errno::WOULDBLOCK) => Err(Error::InUse { dir: dir.to_owned() }),
-        Err(e) => Err(Error::io("locking", &path, e)),
+    let deadline = Instant::now() + LOCK_PATIENCE;
+    loop {
+        match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => return Ok(File::from(file)),
+            Err(Errno::WOULDBLOCK) if Instant::now() < deadline => std::thread::sleep(LOCK_PAUSE),
+            Err(Errno::WOULDBLOCK) => return Err(Error::InUse { dir: dir.to_owned() }),
+            Err(e) => return Err(Error::io("locking", &path, e)),
+        }
     }
 }
 

@@ -53,7 +53,7 @@ pub(crate) struct Shared {
     pub(crate) content: ContentDir,
     pub(crate) runtime: Runtime,
     pub(crate) write_buffer: usize,
-    pub(crate) reserve: u64,
+    reserve: u64,
     tasks: RwLock<HashMap<TaskId, Arc<Task>>>,
     /// Whoever changes what is on record of a task, or its file's name, holds the task's stripe.
     stripes: [Mutex<()>; STRIPES],
@@ -152,6 +152,14 @@ impl Storage {
     pub async fn close(&self) -> Result<(), Error> {
         let shared = self.shared.clone();
         blocking(&self.shared.runtime, move || shared.close()).await
+    }
+}
+
+#[cfg(test)]
+impl Storage {
+    /// Makes the disk look full; before anything else has a handle.
+    pub(crate) fn set_reserve(&mut self, bytes: u64) {
+        Arc::get_mut(&mut self.shared).expect("the only handle").reserve = bytes;
     }
 }
 

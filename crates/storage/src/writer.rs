@@ -270,3 +270,90 @@ impl std::fmt::Debug for PieceWriter {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{BeginError, Config, NewTask, Pin, Storage};
+    use dragonfly_model::{PieceNumber, Policy, TaskId};
+    use std::path::Path;
+
+    const SPAN: PieceSpan = PieceSpan {
+        number: PieceNumber(0),
+        offset: 0,
+        length: 8,
+    };
+
+    async fn storage(dir: &Path) -> (Storage, TaskId) {
+        let config = Config {
+            dir: dir.to_owned(),
+            keep: true,
+            write_buffer: 4,
+        };
+        let (storage, _) = Storage::open(config).await.unwrap();
+        (storage, TaskId::parse(&"a".repeat(64)).unwrap())
+    }
+
+    fn pin(storage: &Storage, id: &TaskId) -> Pin {
+        let task = NewTask {
+            url: "http://origin.example/".to_owned(),
+            tag: None,
+            application: None,
+            piece_length: SPAN.length,
+            content_length: Some(SPAN.length),
+            response_headers: Vec::new(),
+            digest: None,
+            policy: Policy::Standard,
+        };
+        storage.pin_or_create(id, task).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_write_that_fails_leaves_no_piece() {
+        let dir = tempfile::tempdir().unwrap();
+        let (storage, id) = storage(dir.path()).await;
+        let pin = pin(&storage, &id);
+        // The kernel refuses writes to a file that was opened for reading.
+        let broken = std::fs::File::open(pin.opened().shared.content.path_of(&id)).unwrap();
+        let opened = Arc::new(Opened {
+            shared: pin.opened().shared.clone(),
+            task: pin.opened().task.clone(),
+            file: Arc::new(broken),
+        });
+        let attempt = opened.task.begin(SPAN, TrafficType::BackToSource).unwrap();
+        let mut writer = PieceWriter::new(&opened, SPAN, attempt, TrafficType::BackToSource, None);
+        // The failure may show while the bytes are handed over, and shows at the end at the latest.
+        let mut failed = None;
+        for half in [b"abcd", b"efgh"] {
+            failed = failed.or(writer.write(Bytes::from_static(half)).await.err());
+        }
+        let error = match writer.commit(None).await {
+            Err(error) => failed.unwrap_or(error),
+            Ok(piece) => panic!("recorded without its bytes: {piece:?}"),
+        };
+        assert!(matches!(error, Error::Io { .. }), "{error:?}");
+        assert_eq!(error.fault(), crate::Fault::Disk);
+        assert!(pin.pieces().is_empty());
+
+        // The disk works again: so does the task.
+        let mut changes = pin.changes();
+        while pin.arriving(SPAN.number).is_some() {
+            changes.changed().await.unwrap();
+        }
+        let mut writer = pin.begin_piece(SPAN, TrafficType::BackToSource, None).unwrap();
+        writer.write(Bytes::from_static(b"abcdefgh")).await.unwrap();
+        writer.commit(None).await.unwrap();
+        pin.finish().await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn no_piece_is_begun_in_the_room_that_the_records_need() {
+        let dir = tempfile::tempdir().unwrap();
+        let (mut storage, id) = storage(dir.path()).await;
+        storage.set_reserve(u64::MAX);
+        let pin = pin(&storage, &id);
+        let begun = pin.begin_piece(SPAN, TrafficType::BackToSource, None);
+        assert!(matches!(begun, Err(BeginError::Disk(Error::DiskFull { .. }))));
+        assert!(pin.arriving(SPAN.number).is_none());
+    }
+}
