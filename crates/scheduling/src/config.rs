@@ -38,7 +38,7 @@ impl Default for Config {
             limits: Limits::default(),
             weights: Weights::default(),
             wait: Duration::from_secs(30),
-            patience: Duration::from_secs(180),
+            patience: Duration::from_secs(90),
             grant_timeout: Duration::from_secs(30),
             trigger_timeout: Duration::from_secs(60),
             failure_memory: Duration::from_secs(60),

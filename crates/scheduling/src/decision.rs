@@ -167,6 +167,11 @@ pub enum Decision {
         /// Which task.
         task: TaskId,
     },
+    /// A host was silent for so long that it counts as gone.
+    HostForgotten {
+        /// Which host.
+        host: HostId,
+    },
     /// Apply [`Event::Tick`](crate::Event::Tick) at this time. Replaces an earlier wish.
     WakeAt(Duration),
 }
@@ -199,6 +204,7 @@ impl fmt::Display for Decision {
                 let short: String = task.as_str().chars().take(8).collect();
                 write!(f, "{short}: forgotten")
             }
+            Decision::HostForgotten { host } => write!(f, "{host}: forgotten"),
             Decision::WakeAt(at) => write!(f, "wake at {at:?}"),
         }
     }

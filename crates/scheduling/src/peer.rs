@@ -58,7 +58,7 @@ pub(crate) struct Wait {
 pub(crate) enum State {
     Waiting(Wait),
     Announced,
-    Fetching { started: bool },
+    Fetching,
     BackToSource { granted: bool, started: bool },
     Holding,
 }
@@ -82,6 +82,8 @@ pub(crate) struct Peer {
     pub(crate) parents: Vec<PeerId>,
     pub(crate) children: BTreeSet<PeerId>,
     pub(crate) blocks: Blocks,
+    /// Whether it said that it began to fetch from parents.
+    pub(crate) began: bool,
     /// Whether a piece landed since the last answer.
     pub(crate) progress: bool,
     pub(crate) created: Duration,
@@ -127,6 +129,7 @@ impl Peer {
             parents: Vec::new(),
             children: BTreeSet::new(),
             blocks: Blocks::default(),
+            began: false,
             progress: false,
             created: now,
             active: now,
@@ -145,7 +148,7 @@ impl Peer {
         match self.state {
             State::Waiting(_) => Stage::Waiting,
             State::Announced => Stage::Announced,
-            State::Fetching { .. } => Stage::Fetching,
+            State::Fetching => Stage::Fetching,
             State::BackToSource { .. } => Stage::BackToSource,
             State::Holding => Stage::Holding,
         }
@@ -167,7 +170,8 @@ impl Peer {
     pub(crate) fn serves(&self) -> bool {
         let at_work = match self.state {
             State::Holding => true,
-            State::Fetching { started } | State::BackToSource { started, .. } => started,
+            State::Fetching => self.began,
+            State::BackToSource { started, .. } => started,
             State::Waiting(_) | State::Announced => false,
         };
         at_work || !self.have.is_empty()
@@ -182,7 +186,7 @@ impl Peer {
     pub(crate) fn stock(&self) -> Stock<'_> {
         let comes = match self.state {
             State::BackToSource { .. } => true,
-            State::Fetching { .. } => !self.parents.is_empty(),
+            State::Fetching => !self.parents.is_empty(),
             _ => false,
         };
         Stock {

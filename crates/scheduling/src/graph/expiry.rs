@@ -46,7 +46,7 @@ impl Graph {
                 State::Holding => {
                     self.remove_peer(key);
                 }
-                State::Announced | State::Fetching { .. } | State::BackToSource { .. } => {
+                State::Announced | State::Fetching | State::BackToSource { .. } => {
                     self.remove_peer(key);
                     self.decisions.push(Decision::Refuse {
                         peer: key.clone(),
@@ -86,6 +86,7 @@ impl Graph {
         host.armed = None;
         if host.due(self.config.host_ttl).is_some_and(|due| due <= self.now) {
             self.host_left(id);
+            self.decisions.push(Decision::HostForgotten { host: id.clone() });
         }
         self.arm_host(id);
     }
@@ -95,9 +96,7 @@ impl Graph {
             State::Waiting(wait) => wait.look_at.map_or(wait.deadline, |at| at.min(wait.deadline)),
             State::BackToSource { started: false, .. } => peer.active + self.config.grant_timeout,
             State::Holding => peer.active + self.config.peer_ttl,
-            State::Announced | State::Fetching { .. } | State::BackToSource { .. } => {
-                peer.active + self.config.piece_timeout
-            }
+            State::Announced | State::Fetching | State::BackToSource { .. } => peer.active + self.config.piece_timeout,
         }
     }
 

@@ -39,8 +39,12 @@ impl Graph {
     }
 
     pub(super) fn peer_started(&mut self, key: &PeerKey) {
-        if let Some(State::Fetching { .. }) = self.peer(key).map(|peer| peer.state) {
-            self.set_state(key, State::Fetching { started: true });
+        let now = self.now;
+        if let Some(peer) = self.peer_mut(key) {
+            peer.began = true;
+            peer.active = now;
+            self.index(key);
+            self.announce_fresh(key);
         }
     }
 

@@ -67,7 +67,7 @@ impl Graph {
         if let Some(peer) = self.peer_mut(key) {
             peer.progress = false;
         }
-        self.set_state(key, State::Fetching { started: false });
+        self.set_state(key, State::Fetching);
         self.decisions.push(Decision::Parents {
             peer: key.clone(),
             parents: choice.parents,

@@ -66,7 +66,7 @@ impl Graph {
             );
             assert!(!task.lineage(child).contains(id), "{id} is its own ancestor");
         }
-        if !matches!(peer.state, State::Fetching { .. }) {
+        if !matches!(peer.state, State::Fetching) {
             assert!(peer.parents.is_empty(), "{id}: {:?} with parents", peer.state);
         }
     }

@@ -119,7 +119,7 @@ fn a_parent_without_a_new_piece_is_offered_again_when_one_lands_there() {
     scene.at_origin("a");
     assert_eq!(scene.register("b"), "b: parents a (BackToSource on a)");
     assert_eq!(scene.reschedule("b"), "b: parked (no_piece)");
-    assert_eq!(scene.pass(seconds(100)), "");
+    assert_eq!(scene.pass(seconds(80)), "");
     assert_eq!(scene.piece("a", 2, None), "b: parents a (BackToSource on a)");
 }
 

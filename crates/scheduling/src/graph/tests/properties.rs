@@ -129,7 +129,10 @@ impl World {
                 Decision::TriggerSeed { task, trigger, .. } => {
                     self.triggers.insert(task, trigger);
                 }
-                Decision::Parked { .. } | Decision::TaskForgotten { .. } | Decision::WakeAt(_) => {}
+                Decision::Parked { .. }
+                | Decision::TaskForgotten { .. }
+                | Decision::HostForgotten { .. }
+                | Decision::WakeAt(_) => {}
             }
         }
     }

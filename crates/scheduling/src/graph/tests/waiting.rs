@@ -177,7 +177,7 @@ fn a_task_without_peers_is_forgotten_and_so_is_a_silent_host() {
     scene.broken("a");
     assert_eq!(scene.pass(seconds(60)), "00000000: forgotten");
     assert_eq!(scene.graph.counts().hosts, 1);
-    scene.pass(seconds(3600));
+    assert_eq!(scene.pass(seconds(3600)), "a: forgotten");
     assert_eq!(scene.graph.counts(), Counts::default());
 }
 
