@@ -128,7 +128,7 @@ async fn a_registry_with_bearer_tokens_is_pulled_with_them_and_by_nobody_else() 
     let never_seen = lab.registry.authorization(REPOSITORY).await.unwrap().unwrap();
     let user = Caller::new(Some(&token)).unwrap();
     let nobody = Caller::new(None).unwrap();
-    let forger = Caller::new(Some(&format!("{}x", token.trim_end_matches('=')))).unwrap();
+    let forger = Caller::new(Some(&format!("{token}x"))).unwrap();
     let of_another = Caller::new(Some(&for_another)).unwrap();
 
     lab.is_refused(&nobody, &[401, 403]).await;

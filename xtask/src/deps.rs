@@ -23,7 +23,6 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("peer", &["model", "api", "service", "storage", "source", "transfer"]),
     ("cli", &["model", "api", "service", "manager", "scheduler", "peer"]),
     ("testkit", ANY),
-    ("bench", &["scheduling", "transfer", "testkit"]),
     ("e2e", &["testkit"]),
     ("xtask", &["testkit"]),
 ];
@@ -85,7 +84,7 @@ fn problems(room: &Room) -> Vec<String> {
         return vec![format!("{name} has no row in the table of rooms")];
     };
     let expected = match name.as_str() {
-        "xtask" | "e2e" | "bench" => PathBuf::from(name),
+        "xtask" | "e2e" => PathBuf::from(name),
         room => Path::new("crates").join(room),
     };
     if room.folder != expected {
@@ -98,7 +97,7 @@ fn problems(room: &Room) -> Vec<String> {
     if !room.inherits_lints {
         wrong.push(format!("{name} doesn't inherit the workspace's lints"));
     }
-    if room.has_binary && !matches!(name.as_str(), BINARY | "xtask" | "bench") {
+    if room.has_binary && !matches!(name.as_str(), BINARY | "xtask") {
         wrong.push(format!("{name} has a binary; the product's only one is in {BINARY}"));
     }
     for arrow in &room.knows {
@@ -172,13 +171,8 @@ fn inherits_lints(manifest: &str) -> bool {
 /// Every Rust file of the workspace, from its root.
 fn rust_files(root: &Path) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
-    let mut folders: Vec<PathBuf> = ["crates", "e2e", "xtask", "bench"]
-        .map(|folder| root.join(folder))
-        .into();
+    let mut folders: Vec<PathBuf> = ["crates", "e2e", "xtask"].map(|folder| root.join(folder)).into();
     while let Some(folder) = folders.pop() {
-        if !folder.is_dir() {
-            continue;
-        }
         for entry in std::fs::read_dir(&folder)? {
             let path = entry?.path();
             if path.is_dir() {
@@ -227,6 +221,33 @@ mod tests {
                 .unwrap()
                 .contains(&PathBuf::from("xtask/src/deps.rs"))
         );
+    }
+
+    #[test]
+    fn the_architecture_draws_the_same_arrows() {
+        let text = std::fs::read_to_string(root().join("docs/ARCHITECTURE.md")).unwrap();
+        let mut drawn = 0;
+        for row in text.lines().filter(|line| line.starts_with("| `")) {
+            let cells: Vec<&str> = row.split('|').map(str::trim).collect();
+            for path in cells[1].split(", ") {
+                let name = path.trim_matches('`').trim_start_matches("crates/");
+                let (_, knows) = ROOMS
+                    .iter()
+                    .find(|(room, _)| *room == name)
+                    .unwrap_or_else(|| panic!("{name}"));
+                let knows = match *knows {
+                    [] => "nothing".to_owned(),
+                    ["*"] => "any".to_owned(),
+                    knows => knows.join(", "),
+                };
+                assert!(
+                    cells[3] == knows || cells[3] == format!("{knows} of ours"),
+                    "{name} knows {knows}: {row}"
+                );
+                drawn += 1;
+            }
+        }
+        assert_eq!(drawn, ROOMS.len());
     }
 
     #[test]
