@@ -9,6 +9,7 @@ pub use proxy::{BasicAuth, MitmCa, Proxy, RegistryMirror, Rule};
 pub use raw::*;
 
 use dragonfly_service::config::{Error, Problems};
+use dragonfly_service::tls;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use ipnet::IpNet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -72,24 +73,13 @@ pub struct Seed {
     pub cluster_id: Option<u64>,
 }
 
-/// Certificates for mutual TLS.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TlsFiles {
-    /// CA of the other side.
-    pub ca_cert: PathBuf,
-    /// Own certificate.
-    pub cert: PathBuf,
-    /// Its key.
-    pub key: PathBuf,
-}
-
 /// A gRPC service that this peer calls.
 #[derive(Debug, Clone)]
 pub struct Remote {
     /// `host:port`.
     pub addr: String,
     /// Certificates, if it is called over TLS.
-    pub tls: Option<TlsFiles>,
+    pub tls: Option<tls::Files>,
 }
 
 /// How schedulers are found and talked to.
@@ -106,7 +96,7 @@ pub struct Schedulers {
     /// Answers after which a download goes to the origin.
     pub max_schedule_count: u32,
     /// Certificates, if they are called over TLS.
-    pub tls: Option<TlsFiles>,
+    pub tls: Option<tls::Files>,
 }
 
 /// Fetching.
@@ -138,9 +128,9 @@ pub struct UploadConfig {
     /// Requests per second on gRPC.
     pub request_rate: u32,
     /// Certificates of the gRPC service.
-    pub server_tls: Option<TlsFiles>,
+    pub server_tls: Option<tls::Files>,
     /// Certificates for calling other peers.
-    pub client_tls: Option<TlsFiles>,
+    pub client_tls: Option<tls::Files>,
     /// Never be a parent.
     pub disable_shared: bool,
     /// Bytes per second to peers.
@@ -401,14 +391,11 @@ fn positive(key: &str, interval: Duration, problems: &mut Problems) {
 }
 
 /// Mutual TLS needs all three files; some of them is a mistake.
-fn tls_files(section: &str, files: [&Option<PathBuf>; 3], problems: &mut Problems) -> Option<TlsFiles> {
+fn tls_files(section: &str, files: [&Option<PathBuf>; 3], problems: &mut Problems) -> Option<tls::Files> {
     let names = ["caCert", "cert", "key"];
-    if let [Some(ca_cert), Some(cert), Some(key)] = files {
-        return Some(TlsFiles {
-            ca_cert: ca_cert.clone(),
-            cert: cert.clone(),
-            key: key.clone(),
-        });
+    if let [Some(_), Some(_), Some(_)] = files {
+        let [ca_cert, cert, key] = files.map(Clone::clone);
+        return Some(tls::Files { ca_cert, cert, key });
     }
     if files.iter().any(|file| file.is_some()) {
         for (name, file) in names.iter().zip(files) {

@@ -1,11 +1,9 @@
 //! The proxy's part of the configuration.
 
 use super::raw;
-use dragonfly_model::{BlobTrust, blob_digest_of};
 use dragonfly_service::config::Problems;
 use regex::Regex;
 use secrecy::{ExposeSecret, SecretString};
-use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -52,8 +50,8 @@ pub struct RegistryMirror {
     pub addr: Url,
     /// PEM file of CAs that origins' TLS is verified with, besides the system's.
     pub cert: Option<PathBuf>,
-    /// Registries that may vouch for each other's blobs, as `scheme://host:port`; `addr` is one of them.
-    pub trusted_registries: BTreeSet<String>,
+    /// Registries that may vouch for each other's blobs, and for those of `addr`.
+    pub trusted_registries: Vec<Url>,
     /// Whether blob digests make task ids.
     pub enable_task_id_based_blob_digest: bool,
 }
@@ -74,29 +72,6 @@ pub struct MitmCa {
     pub cert: PathBuf,
     /// Key, PEM.
     pub key: PathBuf,
-}
-
-impl RegistryMirror {
-    /// What a blob digest in `url` is worth for the task id.
-    pub fn blob_trust(&self, url: &Url) -> BlobTrust {
-        if !self.enable_task_id_based_blob_digest || blob_digest_of(url).is_none() {
-            BlobTrust::Ignored
-        } else if self.trusted_registries.contains(&origin_of(url)) {
-            BlobTrust::Shared
-        } else {
-            BlobTrust::OwnOrigin
-        }
-    }
-}
-
-/// `scheme://host:port`, with the port spelled out.
-fn origin_of(url: &Url) -> String {
-    format!(
-        "{}://{}:{}",
-        url.scheme(),
-        url.host_str().unwrap_or_default(),
-        url.port_or_known_default().unwrap_or_default()
-    )
 }
 
 pub(super) fn resolve(raw: &raw::Proxy, any: IpAddr, problems: &mut Problems) -> Proxy {
@@ -129,13 +104,11 @@ fn rule(raw: &raw::ProxyRule, problems: &mut Problems) -> Option<Rule> {
 
 fn registry_mirror(raw: &raw::RegistryMirror, problems: &mut Problems) -> RegistryMirror {
     let addr = registry(&raw.addr, "proxy.registryMirror.addr", problems);
-    let mut trusted: BTreeSet<String> = raw
+    let trusted = raw
         .trusted_registries
         .iter()
         .filter_map(|text| registry(text, "proxy.registryMirror.trustedRegistries", problems))
-        .map(|url| origin_of(&url))
         .collect();
-    trusted.extend(addr.as_ref().map(origin_of));
     RegistryMirror {
         addr: addr.unwrap_or_else(|| Url::parse("https://index.docker.io").expect("it is a URL")),
         cert: raw.cert.clone(),
@@ -189,39 +162,5 @@ fn mitm(raw: &raw::ProxyServer, problems: &mut Problems) -> Option<MitmCa> {
             problems.push(missing, "", "interception needs caCert and caKey together");
             None
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use dragonfly_service::config::Problems;
-
-    fn mirror(trusted: &[&str]) -> RegistryMirror {
-        let raw = raw::RegistryMirror {
-            trusted_registries: trusted.iter().map(|t| (*t).to_owned()).collect(),
-            ..raw::RegistryMirror::default()
-        };
-        let mut problems = Problems::new();
-        let mirror = registry_mirror(&raw, &mut problems);
-        assert!(problems.is_empty());
-        mirror
-    }
-
-    #[test]
-    fn only_configured_registries_vouch_for_each_other() {
-        let mirror = mirror(&["registry.example:5000", "http://lab.example"]);
-        let digest = "a".repeat(64);
-        let trust = |base: &str| {
-            let url = Url::parse(&format!("{base}/v2/x/blobs/sha256:{digest}")).unwrap();
-            mirror.blob_trust(&url)
-        };
-        assert_eq!(trust("https://registry.example:5000"), BlobTrust::Shared);
-        assert_eq!(trust("http://lab.example:80"), BlobTrust::Shared);
-        assert_eq!(trust("https://index.docker.io"), BlobTrust::Shared);
-        assert_eq!(trust("http://registry.example:5000"), BlobTrust::OwnOrigin);
-        assert_eq!(trust("https://evil.example"), BlobTrust::OwnOrigin);
-        let other = Url::parse("https://index.docker.io/v2/x/manifests/latest").unwrap();
-        assert_eq!(mirror.blob_trust(&other), BlobTrust::Ignored);
     }
 }

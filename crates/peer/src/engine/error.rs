@@ -34,6 +34,9 @@ pub enum Error {
     /// The task was deleted while it was downloaded.
     #[error("the task was deleted")]
     Deleted,
+    /// Everybody who wanted the download has gone.
+    #[error("nobody waits for the download any more")]
+    Abandoned,
     /// This peer is shutting down.
     #[error("the peer is shutting down")]
     ShuttingDown,
@@ -44,8 +47,8 @@ impl Error {
     pub fn origin_answer(&self) -> Option<(StatusCode, HeaderMap)> {
         match self {
             Error::Origin(error) => match &**error {
-                source::Error::Status { status, headers } => {
-                    Some((StatusCode::from_u16(*status).ok()?, headers.clone()))
+                source::Error::Status { status, headers, .. } => {
+                    Some((StatusCode::from_u16(*status).ok()?, (**headers).clone()))
                 }
                 _ => None,
             },
@@ -65,7 +68,7 @@ impl Error {
                 source::Fault::Origin | source::Fault::Network => StatusCode::BAD_GATEWAY,
             },
             Error::Forbidden(_) => StatusCode::FORBIDDEN,
-            Error::NoSource | Error::Deleted => StatusCode::NOT_FOUND,
+            Error::NoSource | Error::Deleted | Error::Abandoned => StatusCode::NOT_FOUND,
             Error::DigestMismatch => StatusCode::BAD_GATEWAY,
             Error::Timeout(_) => StatusCode::GATEWAY_TIMEOUT,
             Error::ShuttingDown => StatusCode::SERVICE_UNAVAILABLE,

@@ -6,16 +6,31 @@
 //! are its callers.
 
 mod content;
+mod download;
 mod error;
+mod reader;
 mod request;
+mod running;
 
 pub use content::Content;
 pub use error::{Error, ReadError};
 pub use request::Request;
+pub(crate) use download::{PIECE_REUSE, own_origin_text};
+pub(crate) use running::Running;
 
-use dragonfly_model::TaskId;
-use dragonfly_storage::Pin;
+use crate::cluster::{Cluster, Neighbours};
+use crate::identity::Identity;
+use crate::metrics::Metrics;
+use dragonfly_model::{ByteRange, Priority, TaskId};
+use dragonfly_service::Workers;
+use dragonfly_service::tls::ClientTls;
+use dragonfly_source::Sources;
+use dragonfly_storage::{Pin, Storage};
+use dragonfly_transfer::Transfer;
+use running::{Entry, Lease, Table};
 use std::sync::Arc;
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
 
 /// Opens contents. Cheap to clone; all clones share their downloads.
 #[derive(Clone)]
@@ -23,25 +38,150 @@ pub struct Engine {
     inner: Arc<Inner>,
 }
 
-struct Inner {}
+/// What an engine works with.
+pub(crate) struct Parts {
+    pub(crate) identity: Identity,
+    pub(crate) storage: Storage,
+    pub(crate) sources: Sources,
+    pub(crate) transfer: Transfer,
+    pub(crate) cluster: Cluster,
+    pub(crate) neighbours: Neighbours,
+    pub(crate) workers: Workers,
+    pub(crate) metrics: Metrics,
+    pub(crate) settings: Settings,
+}
+
+/// How an engine works.
+#[derive(Debug, Clone)]
+pub(crate) struct Settings {
+    /// Longest silence of a scheduler that owes an answer.
+    pub(crate) schedule_timeout: Duration,
+    /// Answers after which a download goes to the origin.
+    pub(crate) max_schedule_count: u32,
+    /// Longest silence of a parent about its pieces.
+    pub(crate) parent_silence: Duration,
+    /// Pieces of one task in flight, as told to the scheduler.
+    pub(crate) concurrent_pieces: u32,
+    /// Bytes read from storage at once.
+    pub(crate) read_chunk: usize,
+    /// For calling other peers.
+    pub(crate) peer_tls: Option<ClientTls>,
+}
+
+struct Inner {
+    parts: Parts,
+    running: Table,
+    parents: download::Channels,
+}
 
 impl Engine {
+    pub(crate) fn new(parts: Parts) -> Self {
+        let parents = download::Channels::new(parts.settings.peer_tls.clone());
+        Self {
+            inner: Arc::new(Inner {
+                parts,
+                running: Table::default(),
+                parents,
+            }),
+        }
+    }
+
     /// Finds, joins or starts; returns as soon as the content's length and headers are known, or that they can't be
-    /// known before its end. A content that is finished on this host contacts nobody.
+    /// known before its end. What is complete on this host contacts nobody.
     pub async fn open(&self, request: Request) -> Result<Content, Error> {
-        let _ = (&self.inner, request);
-        todo!()
+        if request.priority == Priority::Level1 {
+            return Err(Error::Forbidden("its priority is level 1".to_owned()));
+        }
+        match request.timeout {
+            None => self.open_in_time(request).await,
+            Some(timeout) => tokio::time::timeout(timeout, self.open_in_time(request))
+                .await
+                .unwrap_or(Err(Error::Timeout(timeout))),
+        }
+    }
+
+    async fn open_in_time(&self, request: Request) -> Result<Content, Error> {
+        loop {
+            if let Some(content) = self.here(&request) {
+                return Ok(content);
+            }
+            let range = request.range;
+            let new_peer = || self.inner.parts.identity.new_peer();
+            let entry = self
+                .inner
+                .running
+                .enter(&request.task_id, range, request.to_source(), new_peer);
+            let (lease, is_first) = match entry {
+                Entry::Start(lease, cancel) => {
+                    self.start(&lease, request.clone(), cancel);
+                    (lease, true)
+                }
+                Entry::Join(lease) => (lease, false),
+                Entry::Ending(shared) => {
+                    shared.ended.cancelled().await;
+                    continue;
+                }
+            };
+            match lease.shared.opened().await {
+                Ok(pin) => return Ok(Content::arriving(pin, lease, range, self.chunk())),
+                // The first caller's credentials may be worse than this one's.
+                Err(error) if !is_first && error.blames_credentials() => {}
+                Err(error) => return Err(error),
+            }
+        }
     }
 
     /// What this host holds of a task.
     pub fn local(&self, task: &TaskId) -> Option<Pin> {
-        let _ = task;
-        todo!()
+        self.inner.parts.storage.pin(task)
     }
 
     /// Forgets a task here; a running download of it ends with [`Error::Deleted`]. Whether there was one.
     pub async fn delete(&self, task: &TaskId) -> Result<bool, Error> {
-        let _ = task;
-        todo!()
+        Ok(self.inner.parts.storage.remove(task).await?)
     }
+
+    /// The download of a task, if one runs.
+    pub(crate) fn running(&self, task: &TaskId) -> Option<Running> {
+        self.inner.running.get(task).map(Running::new)
+    }
+
+    /// Tells the task's scheduler that this host holds all of it.
+    pub(crate) async fn announce_holding(&self, request: &Request) {
+        download::announce_holding(&self.inner, request).await;
+    }
+
+    /// The content, if everything that is asked for is on this host.
+    fn here(&self, request: &Request) -> Option<Content> {
+        let pin = self.local(&request.task_id)?;
+        let fits = request.digest.is_none() || pin.record().digest == request.digest;
+        if !fits || !is_here(&pin, request.range) {
+            return None;
+        }
+        let peer = self.inner.parts.identity.new_peer();
+        Some(Content::present(pin, peer, request.range, self.chunk()))
+    }
+
+    fn start(&self, lease: &Arc<Lease>, request: Request, cancel: CancellationToken) {
+        let run = download::run(self.inner.clone(), lease.shared.clone(), request, cancel);
+        self.inner.parts.workers.spawn("download", run);
+    }
+
+    fn chunk(&self) -> usize {
+        self.inner.parts.settings.read_chunk
+    }
+}
+
+/// Whether a content, or a range of it, is on this host and checked. A range that reaches the end of a content which is
+/// named by its digest needs the whole of it, since only the whole can be checked.
+fn is_here(pin: &Pin, range: Option<ByteRange>) -> bool {
+    let record = pin.record();
+    if record.is_finished() {
+        return true;
+    }
+    let (Some(range), Some(layout)) = (range, record.layout()) else {
+        return false;
+    };
+    let needs_all = record.digest.is_some() && range.end() >= layout.content_length();
+    !needs_all && !record.is_quarantined() && pin.pieces().missing_in(layout, Some(range)).next().is_none()
 }

@@ -1,0 +1,104 @@
+//! The parts of a peer, made from its configuration.
+
+use crate::cluster::Neighbours;
+use crate::config::Config;
+use crate::daemon::{Addresses, BuildError};
+use crate::engine::Settings;
+use dragonfly_service::tls::ClientTls;
+use dragonfly_source::{self as source, EgressPolicy, Sources};
+use dragonfly_storage::{self as storage, Storage};
+use dragonfly_transfer::{ClientConfig, PieceClient, PieceServer, RateLimit, ServerConfig, Transfer};
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject;
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::Duration;
+
+const MAX_PIECE_CONNECTIONS: usize = 4096;
+/// How long a piece connection may idle.
+const PIECE_IDLE: Duration = Duration::from_secs(60);
+
+pub(crate) async fn open_storage(config: &Config) -> Result<Storage, BuildError> {
+    let dir = config.storage.dir.join("store");
+    let opened = Storage::open(storage::Config {
+        dir: dir.clone(),
+        keep: config.storage.keep,
+        write_buffer: config.storage.write_buffer,
+    })
+    .await;
+    let (storage, recovery) = opened.map_err(|source| BuildError::Storage { dir, source })?;
+    tracing::info!(?recovery, "opened the storage");
+    Ok(storage)
+}
+
+pub(crate) fn sources(config: &Config, addresses: &Addresses) -> Result<Sources, BuildError> {
+    let extra_roots = match &config.proxy.registry_mirror.cert {
+        None => Vec::new(),
+        Some(path) => CertificateDer::pem_file_iter(path)
+            .and_then(Iterator::collect)
+            .map_err(|error| BuildError::RegistryCert {
+                path: path.clone(),
+                message: error.to_string(),
+            })?,
+    };
+    Sources::new(source::Config {
+        egress: EgressPolicy {
+            allow: config.origin.allow.clone(),
+            deny_private: config.origin.deny_private,
+            own_ports: vec![
+                addresses.upload,
+                addresses.proxy,
+                addresses.metrics,
+                addresses.health,
+                addresses.piece_tcp,
+            ],
+        },
+        extra_roots,
+        max_retries: config.origin.max_retries,
+        user_agent: concat!("dragonfly/", env!("CARGO_PKG_VERSION")).to_owned(),
+        request_headers: config.origin.headers.clone(),
+        ..source::Config::default()
+    })
+    .map_err(BuildError::Sources)
+}
+
+pub(crate) fn transfer(config: &Config, sources: Sources) -> Transfer {
+    Transfer {
+        client: PieceClient::new(ClientConfig {
+            piece_timeout: config.download.piece_timeout,
+            ..ClientConfig::default()
+        }),
+        sources,
+        download_limit: RateLimit::new(Some(config.download.bandwidth)),
+        source_limit: RateLimit::new(Some(config.download.source_bandwidth)),
+        concurrent_pieces: config.download.concurrent_pieces,
+    }
+}
+
+pub(crate) fn piece_server(config: &Config, storage: Storage, neighbours: Neighbours) -> PieceServer {
+    PieceServer::new(
+        storage,
+        ServerConfig {
+            upload_limit: RateLimit::new(Some(config.upload.bandwidth)),
+            max_connections: MAX_PIECE_CONNECTIONS,
+            idle_timeout: PIECE_IDLE,
+            admission: Arc::new(neighbours),
+        },
+    )
+}
+
+pub(crate) fn settings(config: &Config) -> Result<Settings, BuildError> {
+    Ok(Settings {
+        schedule_timeout: config.schedulers.schedule_timeout,
+        max_schedule_count: config.schedulers.max_schedule_count,
+        parent_silence: config.download.collected_piece_timeout,
+        concurrent_pieces: u32::try_from(config.download.concurrent_pieces).unwrap_or(u32::MAX),
+        read_chunk: config.storage.read_buffer,
+        peer_tls: config.upload.client_tls.as_ref().map(ClientTls::load).transpose()?,
+    })
+}
+
+/// A rate that the configuration has checked to be above zero.
+pub(crate) fn rate(per_second: u32) -> NonZeroU32 {
+    NonZeroU32::new(per_second).unwrap_or(NonZeroU32::MIN)
+}

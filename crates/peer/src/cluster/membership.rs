@@ -1,0 +1,172 @@
+//! The worker that keeps membership up to date: look up the schedulers, ask which of them are well, announce this host
+//! to those that don't know it (yet), publish the result; again at the next interval or when woken.
+
+use super::{Directory, Inner, Members, Ring, SchedulerClient};
+use futures::future::join_all;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
+use tonic::transport::Channel;
+use tonic_health::pb::health_client::HealthClient;
+use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus};
+
+/// First wait after a failed look-up; doubles up to [`SLOWEST_RETRY`].
+const FIRST_RETRY: Duration = Duration::from_millis(500);
+const SLOWEST_RETRY: Duration = Duration::from_secs(10);
+/// However often the worker is woken, it looks no more often than this.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(500);
+/// How long a scheduler may take to say that it is well.
+const HEALTH_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// What the worker remembers between two rounds.
+#[derive(Default)]
+struct Rounds {
+    /// What the directory last said; stays in force while the directory is away.
+    known: BTreeSet<SocketAddr>,
+    channels: HashMap<SocketAddr, Channel>,
+    announced: HashMap<SocketAddr, Instant>,
+    retry: Option<Duration>,
+    /// Whether the last round failed, so that an outage is logged once.
+    failing: bool,
+}
+
+pub(super) async fn run(cluster: &Inner) {
+    let mut rounds = Rounds::default();
+    loop {
+        let begun = Instant::now();
+        let well = rounds.round(cluster).await;
+        let pause = rounds.pause(cluster, well);
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = cluster.poke.notified() => tokio::time::sleep_until(begun + SHORTEST_PAUSE).await,
+        }
+    }
+}
+
+impl Rounds {
+    /// One look around. Whether everything went well.
+    async fn round(&mut self, cluster: &Inner) -> bool {
+        let found = look_up(&cluster.directory).await;
+        let looked_up = found.is_ok();
+        match found {
+            Ok(known) => {
+                self.known = known;
+                self.failing = false;
+            }
+            Err(error) if self.failing => tracing::debug!(error, "still no list of schedulers"),
+            Err(error) => {
+                tracing::warn!(error, "can't get the list of schedulers; going on with those known");
+                self.failing = true;
+            }
+        }
+        for addr in &self.known {
+            if !self.channels.contains_key(addr) {
+                match cluster.channel(*addr) {
+                    Ok(channel) => drop(self.channels.insert(*addr, channel)),
+                    Err(error) => tracing::warn!(%error, "a scheduler can't be used"),
+                }
+            }
+        }
+        self.channels.retain(|addr, _| self.known.contains(addr));
+        let healthy = self.healthy().await;
+        let announced = self.announce(cluster, &healthy).await;
+        publish(cluster, &healthy);
+        looked_up && announced && !healthy.is_empty()
+    }
+
+    async fn healthy(&self) -> BTreeMap<SocketAddr, Channel> {
+        let checks = self.channels.iter().map(|(addr, channel)| async move {
+            let healthy = is_serving(channel.clone()).await;
+            if !healthy {
+                tracing::debug!(scheduler.addr = %addr, "a scheduler does not answer that it is well");
+            }
+            healthy.then(|| (*addr, channel.clone()))
+        });
+        join_all(checks).await.into_iter().flatten().collect()
+    }
+
+    /// Announces this host to the healthy schedulers that are due. Whether all of those took it.
+    async fn announce(&mut self, cluster: &Inner, healthy: &BTreeMap<SocketAddr, Channel>) -> bool {
+        for addr in std::mem::take(&mut *cluster.forgetful()) {
+            self.announced.remove(&addr);
+        }
+        // One that was away may have restarted and forgotten everything.
+        self.announced.retain(|addr, _| healthy.contains_key(addr));
+        let due = |addr: &SocketAddr| {
+            self.announced
+                .get(addr)
+                .is_none_or(|at| at.elapsed() >= cluster.announce_interval)
+        };
+        let announcing = healthy.iter().filter(|(addr, _)| due(addr)).map(|(addr, channel)| async move {
+            (*addr, cluster.announce_to(SchedulerClient::new(channel.clone())).await)
+        });
+        let mut all = true;
+        for (addr, announced) in join_all(announcing).await {
+            match announced {
+                Ok(()) => drop(self.announced.insert(addr, Instant::now())),
+                Err(status) => {
+                    tracing::warn!(scheduler.addr = %addr, %status, "a scheduler did not take the announcement");
+                    all = false;
+                }
+            }
+        }
+        all
+    }
+
+    /// How long to wait for the next round, with enough jitter to keep peers that started together apart.
+    fn pause(&mut self, cluster: &Inner, well: bool) -> Duration {
+        if well {
+            self.retry = None;
+            let pause = cluster.refresh_interval.min(cluster.announce_interval);
+            return pause.mul_f64(rand::random_range(0.9..1.1));
+        }
+        let retry = self.retry.map_or(FIRST_RETRY, |last| (last * 2).min(SLOWEST_RETRY));
+        self.retry = Some(retry);
+        retry.min(cluster.refresh_interval).mul_f64(rand::random_range(0.7..1.3))
+    }
+}
+
+async fn look_up(directory: &Directory) -> Result<BTreeSet<SocketAddr>, String> {
+    match directory {
+        Directory::Nowhere => Ok(BTreeSet::new()),
+        Directory::Manager(manager) => {
+            let listed = manager.schedulers().await;
+            listed
+                .map(|addrs| addrs.into_iter().collect())
+                .map_err(|status| status.to_string())
+        }
+        Directory::Names(names) => {
+            let mut found = BTreeSet::new();
+            for name in names {
+                let addrs = tokio::net::lookup_host(name).await;
+                found.extend(addrs.map_err(|error| format!("{name}: {error}"))?);
+            }
+            Ok(found)
+        }
+    }
+}
+
+async fn is_serving(channel: Channel) -> bool {
+    let mut client = HealthClient::new(channel);
+    let check = client.check(HealthCheckRequest::default());
+    match tokio::time::timeout(HEALTH_TIMEOUT, check).await {
+        Ok(Ok(answer)) => answer.get_ref().status() == ServingStatus::Serving,
+        _ => false,
+    }
+}
+
+fn publish(cluster: &Inner, healthy: &BTreeMap<SocketAddr, Channel>) {
+    cluster.members.send_if_modified(|members| {
+        if members.channels.keys().eq(healthy.keys()) {
+            return false;
+        }
+        tracing::info!(schedulers = ?healthy.keys().collect::<Vec<_>>(), "the schedulers of this host");
+        *members = Arc::new(Members {
+            channels: healthy.clone(),
+            ring: Ring::new(healthy.keys().copied()),
+        });
+        true
+    });
+}

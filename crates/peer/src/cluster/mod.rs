@@ -1,0 +1,244 @@
+//! The cluster as this peer sees it: its schedulers, its announcements to them, and the hosts around it.
+//!
+//! A peer starts and serves without manager and scheduler; the membership worker keeps looking for them and joins when
+//! they appear. What was learnt stays in force while the teacher is away.
+
+mod announcement;
+mod manager;
+mod membership;
+mod neighbours;
+mod ring;
+
+pub(crate) use announcement::{Announcement, Ports};
+pub(crate) use neighbours::Neighbours;
+
+use crate::config::Config;
+use dragonfly_api::{common, scheduler};
+use dragonfly_model::TaskId;
+use dragonfly_service::grpc::{self, Timeouts};
+use dragonfly_service::tls::{self, ClientTls};
+use manager::Manager;
+use ring::Ring;
+use std::collections::{BTreeMap, HashSet};
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::{Notify, watch};
+use tonic::Status;
+use tonic::transport::Channel;
+
+pub(crate) type SchedulerClient = scheduler::scheduler_client::SchedulerClient<Channel>;
+
+/// Longest wait for the answer to a call that is no stream.
+const CALL_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Why the cluster can't be configured.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The certificates can't be used.
+    #[error(transparent)]
+    Tls(#[from] tls::Error),
+    /// The manager's address is malformed.
+    #[error("manager.addr: {0}")]
+    Manager(#[source] grpc::ConnectError),
+}
+
+/// The handle of the cluster. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Cluster {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    directory: Directory,
+    tls: Option<ClientTls>,
+    refresh_interval: Duration,
+    announce_interval: Duration,
+    announcement: Announcement,
+    members: watch::Sender<Arc<Members>>,
+    /// Wakes the membership worker.
+    poke: Notify,
+    /// Schedulers that said that they don't know this host.
+    forgetful: Mutex<HashSet<SocketAddr>>,
+}
+
+/// Where schedulers are looked up.
+enum Directory {
+    Manager(Manager),
+    Names(Vec<String>),
+    Nowhere,
+}
+
+/// The schedulers that answer, and their order for each task.
+#[derive(Default)]
+struct Members {
+    channels: BTreeMap<SocketAddr, Channel>,
+    ring: Ring,
+}
+
+/// One scheduler.
+#[derive(Clone)]
+pub(crate) struct Scheduler {
+    pub(crate) addr: SocketAddr,
+    pub(crate) client: SchedulerClient,
+}
+
+impl Cluster {
+    pub(crate) fn new(config: &Config, announcement: Announcement) -> Result<Self, Error> {
+        let tls = config.schedulers.tls.as_ref().map(ClientTls::load).transpose()?;
+        let directory = match &config.manager {
+            Some(remote) => Directory::Manager(Manager::new(remote, config.seed.clone(), &announcement)?),
+            None if config.schedulers.local.is_empty() => Directory::Nowhere,
+            None => Directory::Names(config.schedulers.local.clone()),
+        };
+        Ok(Self {
+            inner: Arc::new(Inner {
+                directory,
+                tls,
+                refresh_interval: config.schedulers.refresh_interval,
+                announce_interval: config.schedulers.announce_interval,
+                announcement,
+                members: watch::Sender::new(Arc::default()),
+                poke: Notify::new(),
+                forgetful: Mutex::default(),
+            }),
+        })
+    }
+
+    /// Whether there is anything to be found: a manager or a scheduler is configured.
+    pub(crate) fn is_configured(&self) -> bool {
+        !matches!(self.inner.directory, Directory::Nowhere)
+    }
+
+    /// The schedulers for a task, the responsible one first. Empty while none answers.
+    pub(crate) fn schedulers_of(&self, task: &TaskId) -> Vec<Scheduler> {
+        let members = self.inner.members.borrow().clone();
+        let of = |addr| {
+            let channel = members.channels.get(&addr)?.clone();
+            Some(Scheduler {
+                addr,
+                client: SchedulerClient::new(channel),
+            })
+        };
+        members.ring.order(task).into_iter().filter_map(of).collect()
+    }
+
+    /// All schedulers that answer.
+    pub(crate) fn schedulers(&self) -> Vec<Scheduler> {
+        let members = self.inner.members.borrow().clone();
+        let of = |(addr, channel): (&SocketAddr, &Channel)| Scheduler {
+            addr: *addr,
+            client: SchedulerClient::new(channel.clone()),
+        };
+        members.channels.iter().map(of).collect()
+    }
+
+    /// Whether an answering scheduler has this address.
+    pub(crate) fn has_scheduler_at(&self, ip: IpAddr) -> bool {
+        self.inner.members.borrow().channels.keys().any(|addr| addr.ip() == ip)
+    }
+
+    /// Looks for schedulers now rather than at the next interval: one of them has failed.
+    pub(crate) fn refresh(&self) {
+        self.inner.poke.notify_one();
+    }
+
+    /// Announces this host to a scheduler that says that it does not know it.
+    pub(crate) async fn reannounce(&self, scheduler: &Scheduler) -> Result<(), Status> {
+        let announced = self.inner.announce_to(scheduler.client.clone()).await;
+        if announced.is_err() {
+            self.inner.forgetful().insert(scheduler.addr);
+            self.refresh();
+        }
+        announced
+    }
+
+    /// Takes one host's task off the scheduler's books, after it was deleted here.
+    pub(crate) async fn task_deleted(&self, task: &TaskId) -> Result<(), Status> {
+        let Some(mut scheduler) = self.schedulers_of(task).into_iter().next() else {
+            return Ok(());
+        };
+        let request = scheduler::DeleteTaskRequest {
+            host_id: self.inner.announcement.host_id().to_string(),
+            task_id: task.to_string(),
+        };
+        match timed(scheduler.client.delete_task(request)).await {
+            Err(status) if status.code() != tonic::Code::NotFound => Err(status),
+            _ => Ok(()),
+        }
+    }
+
+    /// What the responsible scheduler knows of a task.
+    pub(crate) async fn stat_task(&self, task: &TaskId) -> Result<common::Task, Status> {
+        let Some(mut scheduler) = self.schedulers_of(task).into_iter().next() else {
+            return Err(Status::unavailable("no scheduler answers"));
+        };
+        let request = scheduler::StatTaskRequest {
+            host_id: self.inner.announcement.host_id().to_string(),
+            task_id: task.to_string(),
+        };
+        timed(scheduler.client.stat_task(request)).await
+    }
+
+    /// Keeps membership up to date until it is dropped: finds schedulers and announces this host to them.
+    pub(crate) async fn run(self) {
+        match &self.inner.directory {
+            Directory::Nowhere => std::future::pending().await,
+            Directory::Names(_) => membership::run(&self.inner).await,
+            Directory::Manager(manager) => {
+                tokio::join!(membership::run(&self.inner), manager.keep_alive(&self.inner.poke));
+            }
+        }
+    }
+
+    /// Tells all schedulers that this host goes.
+    pub(crate) async fn leave(&self) {
+        let request = scheduler::DeleteHostRequest {
+            host_id: self.inner.announcement.host_id().to_string(),
+        };
+        let goodbyes = self.schedulers().into_iter().map(|mut scheduler| {
+            let request = request.clone();
+            async move {
+                if let Err(status) = timed(scheduler.client.delete_host(request)).await {
+                    tracing::debug!(scheduler.addr = %scheduler.addr, %status, "a scheduler took no leave");
+                }
+            }
+        });
+        futures::future::join_all(goodbyes).await;
+    }
+}
+
+impl Inner {
+    async fn announce_to(&self, mut client: SchedulerClient) -> Result<(), Status> {
+        let request = scheduler::AnnounceHostRequest {
+            host: Some(self.announcement.host()),
+            interval: Some(dragonfly_api::duration(self.announce_interval)),
+        };
+        timed(client.announce_host(request)).await
+    }
+
+    fn forgetful(&self) -> std::sync::MutexGuard<'_, HashSet<SocketAddr>> {
+        self.forgetful.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A channel that connects by itself. Streams on it may take any time, so it has no time limit of its own.
+    fn channel(&self, addr: SocketAddr) -> Result<Channel, grpc::ConnectError> {
+        grpc::connect_lazy(&addr.to_string(), self.tls.as_ref(), long_lived())
+    }
+}
+
+/// Time limits of a channel that carries streams.
+fn long_lived() -> Timeouts {
+    Timeouts {
+        request: None,
+        ..Timeouts::default()
+    }
+}
+
+/// One unary call within [`CALL_TIMEOUT`].
+async fn timed<T>(call: impl Future<Output = Result<tonic::Response<T>, Status>>) -> Result<T, Status> {
+    match tokio::time::timeout(CALL_TIMEOUT, call).await {
+        Ok(answer) => answer.map(tonic::Response::into_inner),
+        Err(_) => Err(Status::deadline_exceeded("no answer in time")),
+    }
+}

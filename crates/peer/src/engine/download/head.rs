@@ -1,0 +1,192 @@
+//! What is known of a content before its first byte: from the origin, from this host's storage, or from a parent.
+
+use super::{Download, Moving, missing, wanted};
+use crate::engine::Error;
+use dragonfly_api::dfdaemon::StatLocalTaskResponse;
+use dragonfly_model::{PieceLayout, Policy};
+use dragonfly_source as source;
+use dragonfly_source::{Fault, Head, Validator};
+use dragonfly_storage::{NewTask, TaskRecord};
+use std::collections::HashMap;
+
+/// How a content is cut, and what is told of it.
+pub(super) struct Plan {
+    piece_length: u64,
+    content_length: Option<u64>,
+    headers: Vec<(String, String)>,
+}
+
+impl Download {
+    /// Asks the origin with the caller's own headers, unless somebody did or it must not be asked. `None` if it can't
+    /// be reached or is ill: a parent may have the content all the same.
+    pub(super) async fn ask_head(&mut self) -> Result<Option<Head>, Error> {
+        if let Some(head) = self.request.head.clone() {
+            return Ok(Some(head));
+        }
+        if self.is_source_forbidden() {
+            return Ok(None);
+        }
+        let mut request = self.request.to_source();
+        loop {
+            match self.engine.parts.sources.stat(&request).await {
+                Ok(head) => {
+                    self.request.headers = request.headers;
+                    self.request.head = Some(head.clone());
+                    return Ok(Some(head));
+                }
+                Err(error) => {
+                    let refused = matches!(error.fault(), Fault::Caller);
+                    let error = Error::from(error);
+                    let other = error.blames_credentials().then(|| self.shared.next_origin()).flatten();
+                    match other {
+                        Some(other) => request = other,
+                        None if refused => return Err(error),
+                        None => {
+                            tracing::debug!(task.id = %self.shared.task, "the origin gave no head; a parent may");
+                            self.unreachable = Some(error);
+                            return Ok(None);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// How to fetch: by what the origin said, else by what an earlier download left here. What is here of another
+    /// version of the content is thrown away.
+    pub(super) async fn plan(&mut self, head: Option<&Head>) -> Result<Option<Plan>, Error> {
+        let known = self.engine.parts.storage.pin(&self.shared.task).map(|pin| pin.record());
+        let Some(head) = head else {
+            return Ok(known.filter(|known| self.is_same_content(known)).map(Plan::of_record));
+        };
+        let plan = self.plan_of_head(head);
+        if let Some(known) = known {
+            if self.is_same_content(&known) && plan.is_same_version(&known, head) {
+                return Ok(Some(Plan {
+                    piece_length: known.piece_length,
+                    ..plan
+                }));
+            }
+            tracing::info!(task.id = %self.shared.task, "the content has changed at its origin; starting afresh");
+            self.engine.parts.storage.remove(&self.shared.task).await?;
+        }
+        Ok(Some(plan))
+    }
+
+    /// A cut for a content of which nothing is known.
+    pub(super) fn blind_plan(&self) -> Plan {
+        Plan {
+            piece_length: self.request.piece_length.unwrap_or(PieceLayout::MIN_PIECE_LENGTH),
+            content_length: None,
+            headers: Vec::new(),
+        }
+    }
+
+    /// What a parent tells, which must agree with what the caller asked for.
+    pub(super) fn plan_of_parent(&self, parent: StatLocalTaskResponse) -> Option<Plan> {
+        let piece_length = parent.piece_length.filter(|length| *length > 0)?;
+        Some(Plan {
+            piece_length,
+            content_length: parent.content_length,
+            headers: parent.response_header.into_iter().collect(),
+        })
+    }
+
+    /// Makes the task and starts to move its pieces.
+    pub(super) fn begin(&mut self, plan: Plan) -> Result<(), Error> {
+        let parts = &self.engine.parts;
+        let task = NewTask {
+            url: self.request.url.to_string(),
+            tag: self.request.tag.clone(),
+            application: self.request.application.clone(),
+            piece_length: plan.piece_length,
+            content_length: plan.content_length,
+            response_headers: plan.headers.clone(),
+            digest: self.request.digest.clone(),
+            policy: Policy::Standard,
+        };
+        let pin = parts.storage.pin_or_create(&self.shared.task, task)?;
+        if let Some(length) = plan.content_length {
+            pin.set_content_length(length)?;
+        }
+        if !plan.headers.is_empty() {
+            pin.set_response_headers(plan.headers)?;
+        }
+        let (control, reports, driver) = parts.transfer.download(pin.clone(), wanted(&pin, self.request.range));
+        parts.workers.spawn("transfer", driver);
+        tracing::debug!(task.id = %self.shared.task, missing = missing(&pin).len(), "moving pieces");
+        self.shared.set_pin(pin.clone());
+        self.transfer = Some(Moving { pin, control, reports });
+        Ok(())
+    }
+
+    fn plan_of_head(&self, head: &Head) -> Plan {
+        let cut = |length| PieceLayout::for_content(length).piece_length();
+        let piece_length = match (self.request.piece_length, head.content_length) {
+            (Some(chosen), _) => chosen,
+            (None, Some(length)) => cut(length),
+            (None, None) => PieceLayout::MIN_PIECE_LENGTH,
+        };
+        let text = |(name, value): (&http::HeaderName, &http::HeaderValue)| {
+            Some((name.to_string(), value.to_str().ok()?.to_owned()))
+        };
+        Plan {
+            piece_length,
+            content_length: head.content_length,
+            headers: head.headers.iter().filter_map(text).collect(),
+        }
+    }
+
+    /// Whether what is here goes by the same digest.
+    fn is_same_content(&self, known: &TaskRecord) -> bool {
+        known.digest == self.request.digest
+    }
+}
+
+impl Plan {
+    fn of_record(record: TaskRecord) -> Self {
+        Self {
+            piece_length: record.piece_length,
+            content_length: record.content_length,
+            headers: record.response_headers,
+        }
+    }
+
+    /// Whether what is here is the version that the origin has now, as far as can be told.
+    fn is_same_version(&self, known: &TaskRecord, head: &Head) -> bool {
+        let same_length = match (known.content_length, self.content_length) {
+            (Some(known), Some(now)) => known == now,
+            _ => true,
+        };
+        // A digest names the version, whatever a registry says about dates and tags.
+        let same_validator = known.digest.is_some()
+            || match (Validator::of_pairs(&known.response_headers), &head.validator) {
+                (Some(known), Some(now)) => known == *now,
+                _ => true,
+            };
+        same_length && same_validator
+    }
+}
+
+/// What the origin said when it refused, for the scheduler.
+pub(super) fn backend_of(error: &Error) -> dragonfly_api::errordetails::Backend {
+    let (status, headers) = match error {
+        Error::Origin(error) => match &**error {
+            source::Error::Status { status, headers, .. } => (Some(i32::from(*status)), headers.as_ref().clone()),
+            _ => (None, http::HeaderMap::new()),
+        },
+        _ => (None, http::HeaderMap::new()),
+    };
+    dragonfly_api::errordetails::Backend {
+        message: error.to_string(),
+        header: text_headers(&headers),
+        status_code: status,
+    }
+}
+
+fn text_headers(headers: &http::HeaderMap) -> HashMap<String, String> {
+    headers
+        .iter()
+        .filter_map(|(name, value)| Some((name.to_string(), value.to_str().ok()?.to_owned())))
+        .collect()
+}

@@ -1,0 +1,168 @@
+//! Eviction: tasks that nobody used for long, and the least recently used ones when room is needed. Whole tasks only,
+//! and none that is being downloaded.
+
+use crate::cluster::Cluster;
+use crate::config::Eviction;
+use crate::engine::Engine;
+use crate::metrics::Metrics;
+use dragonfly_storage::{Storage, TaskRecord};
+use std::path::PathBuf;
+use std::time::SystemTime;
+
+/// The evictor.
+pub(crate) struct Evictor {
+    pub(crate) policy: Eviction,
+    pub(crate) storage: Storage,
+    pub(crate) engine: Engine,
+    pub(crate) cluster: Cluster,
+    pub(crate) metrics: Metrics,
+    pub(crate) dir: PathBuf,
+}
+
+impl Evictor {
+    /// Evicts now and at every interval, until dropped.
+    pub(crate) async fn run(self) {
+        let mut interval = tokio::time::interval(self.policy.interval);
+        loop {
+            interval.tick().await;
+            if let Err(error) = self.storage.flush().await {
+                tracing::warn!(%error, "can't record when tasks were used");
+            }
+            self.evict().await;
+            let usage = self.storage.usage();
+            self.metrics.stored(usage.tasks, usage.content_bytes);
+        }
+    }
+
+    async fn evict(&self) {
+        let (old, rest) = by_age(self.idle_tasks(), SystemTime::now(), &self.policy);
+        for task in old {
+            self.remove(&task, "it is old").await;
+        }
+        let Some((used, quota)) = self.room() else {
+            return;
+        };
+        let mut excess = excess(used, quota, &self.policy);
+        for task in rest {
+            if excess == 0 {
+                return;
+            }
+            if self.remove(&task, "room is needed").await {
+                excess = excess.saturating_sub(task.content_length.unwrap_or(0));
+            }
+        }
+    }
+
+    fn idle_tasks(&self) -> Vec<TaskRecord> {
+        let mut tasks = self.storage.list();
+        tasks.retain(|task| self.engine.running(&task.id).is_none());
+        tasks
+    }
+
+    /// Bytes in use and bytes that may be. Without a quota that is what the file system would leave us if it were free of
+    /// ours: what others fill it with is no reason to throw everything away.
+    fn room(&self) -> Option<(u64, u64)> {
+        let used = self.storage.usage().content_bytes;
+        if let Some(quota) = self.policy.quota {
+            return Some((used, quota));
+        }
+        let stat = rustix::fs::statvfs(&self.dir).ok()?;
+        Some((used, used.saturating_add(stat.f_bavail.saturating_mul(stat.f_frsize))))
+    }
+
+    async fn remove(&self, task: &TaskRecord, reason: &str) -> bool {
+        match self.storage.remove(&task.id).await {
+            Ok(removed) => {
+                tracing::info!(task.id = %task.id, reason, "evicted");
+                self.metrics.evicted();
+                if let Err(status) = self.cluster.task_deleted(&task.id).await {
+                    tracing::debug!(task.id = %task.id, %status, "the scheduler was not told of the eviction");
+                }
+                removed
+            }
+            Err(error) => {
+                tracing::warn!(task.id = %task.id, %error, "can't evict");
+                false
+            }
+        }
+    }
+}
+
+/// The tasks that are too old, and the others, least recently used first.
+fn by_age(mut tasks: Vec<TaskRecord>, now: SystemTime, policy: &Eviction) -> (Vec<TaskRecord>, Vec<TaskRecord>) {
+    tasks.sort_by_key(|task| task.used_at);
+    // A clock that was set back makes nothing old.
+    let is_old = |task: &TaskRecord| now.duration_since(task.used_at).is_ok_and(|idle| idle >= policy.ttl);
+    tasks.into_iter().partition(is_old)
+}
+
+/// Bytes that must go: down to the low mark, once the high mark is passed.
+fn excess(used: u64, quota: u64, policy: &Eviction) -> u64 {
+    let mark = |percent: u8| (u128::from(quota) * u128::from(percent) / 100) as u64;
+    if used > mark(policy.high_percent) {
+        used.saturating_sub(mark(policy.low_percent))
+    } else {
+        0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use dragonfly_model::{Policy, TaskId};
+    use dragonfly_storage::TaskState;
+    use std::time::Duration;
+
+    fn policy() -> Eviction {
+        Eviction {
+            interval: Duration::from_secs(900),
+            ttl: Duration::from_secs(100),
+            quota: None,
+            high_percent: 80,
+            low_percent: 60,
+        }
+    }
+
+    fn task(digit: &str, used_at: SystemTime) -> TaskRecord {
+        TaskRecord {
+            id: TaskId::parse(&digit.repeat(64)).unwrap(),
+            url: "http://o.example/x".to_owned(),
+            tag: None,
+            application: None,
+            piece_length: 4 << 20,
+            content_length: Some(10),
+            response_headers: Vec::new(),
+            digest: None,
+            policy: Policy::Standard,
+            state: TaskState::Finished { at: used_at },
+            created_at: used_at,
+            updated_at: used_at,
+            used_at,
+        }
+    }
+
+    #[test]
+    fn old_tasks_go_and_the_rest_is_sorted_by_last_use() {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1000);
+        let ago = |secs| now - Duration::from_secs(secs);
+        let tasks = vec![
+            task("a", ago(10)),
+            task("b", ago(100)),
+            task("c", ago(50)),
+            task("d", now + Duration::from_secs(5)),
+        ];
+        let (old, rest) = by_age(tasks, now, &policy());
+        let ids = |tasks: &[TaskRecord]| -> Vec<String> {
+            tasks.iter().map(|task| task.id.as_str()[..1].to_owned()).collect()
+        };
+        assert_eq!(ids(&old), ["b"]);
+        assert_eq!(ids(&rest), ["c", "a", "d"]);
+    }
+
+    #[test]
+    fn eviction_begins_above_the_high_mark_and_ends_at_the_low_one() {
+        assert_eq!(excess(80, 100, &policy()), 0);
+        assert_eq!(excess(81, 100, &policy()), 21);
+        assert_eq!(excess(u64::MAX, u64::MAX, &policy()), u64::MAX - (u128::from(u64::MAX) * 60 / 100) as u64);
+    }
+}

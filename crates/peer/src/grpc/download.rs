@@ -1,0 +1,131 @@
+//! `DfdaemonDownload`: what the tools of this host ask, over the unix socket.
+
+use super::delivery::{Delivery, Messages};
+use super::request::{Asker, parse};
+use super::{Shared, not_served, stat, status_of, task_id};
+use crate::output::{self, Output};
+use crate::proxy;
+use dragonfly_api::common;
+use dragonfly_api::dfdaemon::dfdaemon_download_server::DfdaemonDownload;
+use dragonfly_api::dfdaemon::*;
+use dragonfly_source::Caller;
+use futures::stream::BoxStream;
+use tonic::transport::server::UdsConnectInfo;
+use tonic::{Request, Response, Status};
+use url::Url;
+
+/// The service.
+pub(crate) struct DownloadService {
+    context: Shared,
+}
+
+type Stream<T> = BoxStream<'static, Result<T, Status>>;
+
+impl DownloadService {
+    pub(crate) fn new(context: Shared) -> Self {
+        Self { context }
+    }
+
+    async fn deliver(&self, download: common::Download, caller_uid: Option<u32>) -> Result<Messages, Status> {
+        let output = Output::of(&download, caller_uid)?;
+        let registries = &self.context.registries;
+        let trust = |url: &Url| proxy::blob_trust(registries, url);
+        let asker = Asker {
+            caller: Caller::Local,
+            trust: &trust,
+        };
+        let request = parse(&download, &asker)?;
+        let (range, timeout) = (request.range, request.timeout);
+        let content = self.context.engine.open(request).await.map_err(|error| status_of(&error))?;
+        let with_content = download.need_piece_content && output.is_none();
+        let (delivery, messages) = Delivery::new(self.context.clone(), content.clone(), range, with_content);
+        let engine = self.context.engine.clone();
+        let write = async move || -> Result<(), Status> {
+            let Some(output) = output else {
+                return Ok(());
+            };
+            let pin = engine.local(content.task_id());
+            let pin = pin.ok_or_else(|| Status::aborted("the task was deleted"))?;
+            output.write(&pin).await.map_err(output::Error::into)
+        };
+        self.context.workers.spawn("delivery", delivery.run(timeout, write));
+        Ok(messages)
+    }
+}
+
+#[tonic::async_trait]
+impl DfdaemonDownload for DownloadService {
+    type DownloadTaskStream = Messages;
+    type DownloadCacheTaskStream = Stream<DownloadCacheTaskResponse>;
+    type DownloadPersistentTaskStream = Stream<DownloadPersistentTaskResponse>;
+    type DownloadPersistentCacheTaskStream = Stream<DownloadPersistentCacheTaskResponse>;
+
+    async fn download_task(&self, request: Request<DownloadTaskRequest>) -> Result<Response<Messages>, Status> {
+        let connection = request.extensions().get::<UdsConnectInfo>();
+        let uid = connection.and_then(|info| info.peer_cred).map(|credentials| credentials.uid());
+        let download = request.into_inner().download;
+        let download = download.ok_or_else(|| Status::invalid_argument("the request lacks download"))?;
+        self.deliver(download, uid).await.map(Response::new)
+    }
+
+    async fn stat_task(&self, request: Request<StatTaskRequest>) -> Result<Response<common::Task>, Status> {
+        let task = task_id(&request.into_inner().task_id)?;
+        self.context.cluster.stat_task(&task).await.map(Response::new)
+    }
+
+    async fn stat_local_task(
+        &self,
+        request: Request<StatLocalTaskRequest>,
+    ) -> Result<Response<StatLocalTaskResponse>, Status> {
+        let task = task_id(&request.into_inner().task_id)?;
+        let pin = self.context.engine.local(&task);
+        let pin = pin.ok_or_else(|| Status::not_found("the task is not here"))?;
+        Ok(Response::new(stat::of_record(pin.record())))
+    }
+
+    async fn list_local_tasks(
+        &self,
+        _: Request<ListLocalTasksRequest>,
+    ) -> Result<Response<ListLocalTasksResponse>, Status> {
+        Ok(Response::new(stat::list(&self.context.storage)))
+    }
+
+    async fn delete_task(&self, request: Request<DeleteTaskRequest>) -> Result<Response<()>, Status> {
+        self.delete(&request.into_inner().task_id).await
+    }
+
+    async fn delete_local_task(&self, request: Request<DeleteLocalTaskRequest>) -> Result<Response<()>, Status> {
+        self.delete(&request.into_inner().task_id).await
+    }
+
+    async fn delete_host(&self, _: Request<()>) -> Result<Response<()>, Status> {
+        self.context.cluster.leave().await;
+        Ok(Response::new(()))
+    }
+
+    not_served! {
+        list_task_entries(ListTaskEntriesRequest) -> ListTaskEntriesResponse;
+        download_cache_task(DownloadCacheTaskRequest) -> Self::DownloadCacheTaskStream;
+        stat_cache_task(StatCacheTaskRequest) -> common::CacheTask;
+        delete_cache_task(DeleteCacheTaskRequest) -> ();
+        download_persistent_task(DownloadPersistentTaskRequest) -> Self::DownloadPersistentTaskStream;
+        upload_persistent_task(UploadPersistentTaskRequest) -> common::PersistentTask;
+        stat_persistent_task(StatPersistentTaskRequest) -> common::PersistentTask;
+        stat_local_persistent_task(StatLocalPersistentTaskRequest) -> StatLocalPersistentTaskResponse;
+        list_local_persistent_tasks(ListLocalPersistentTasksRequest) -> ListLocalPersistentTasksResponse;
+        download_persistent_cache_task(DownloadPersistentCacheTaskRequest) -> Self::DownloadPersistentCacheTaskStream;
+        upload_persistent_cache_task(UploadPersistentCacheTaskRequest) -> common::PersistentCacheTask;
+        stat_persistent_cache_task(StatPersistentCacheTaskRequest) -> common::PersistentCacheTask;
+        stat_local_persistent_cache_task(StatLocalPersistentCacheTaskRequest) -> StatLocalPersistentCacheTaskResponse;
+        list_local_persistent_cache_tasks(ListLocalPersistentCacheTasksRequest) -> ListLocalPersistentCacheTasksResponse;
+    }
+}
+
+impl DownloadService {
+    async fn delete(&self, task: &str) -> Result<Response<()>, Status> {
+        if !self.context.delete(&task_id(task)?).await? {
+            return Err(Status::not_found("the task is not here"));
+        }
+        Ok(Response::new(()))
+    }
+}

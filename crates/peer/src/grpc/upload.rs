@@ -1,0 +1,148 @@
+//! `DfdaemonUpload`: what schedulers and other peers ask of this one.
+
+use super::delivery::{Delivery, Messages};
+use super::request::{Asker, parse};
+use super::sync::PieceSync;
+use super::{Shared, not_served, stat, status_of, task_id};
+use crate::engine::PIECE_REUSE;
+use dragonfly_api::common;
+use dragonfly_api::dfdaemon::dfdaemon_upload_server::DfdaemonUpload;
+use dragonfly_api::dfdaemon::*;
+use dragonfly_model::BlobTrust;
+use dragonfly_source::Caller;
+use futures::StreamExt;
+use futures::stream::BoxStream;
+use std::net::IpAddr;
+use std::time::Duration;
+use tokio_stream::wrappers::IntervalStream;
+use tonic::metadata::MetadataValue;
+use tonic::{Request, Response, Status};
+use url::Url;
+
+/// How often a peer that listens is told how this host is.
+const HOST_INTERVAL: Duration = Duration::from_secs(1);
+
+/// The service.
+pub(crate) struct UploadService {
+    context: Shared,
+}
+
+type Stream<T> = BoxStream<'static, Result<T, Status>>;
+
+impl UploadService {
+    pub(crate) fn new(context: Shared) -> Self {
+        Self { context }
+    }
+
+    /// How a scheduler makes this peer fetch. The download goes on when the scheduler stops listening.
+    async fn fetch(&self, download: common::Download) -> Result<Messages, Status> {
+        if download.output_path.is_some() {
+            return Err(Status::permission_denied("an output path is never taken from the network"));
+        }
+        let remote: Option<IpAddr> = download.remote_ip.as_deref().and_then(|ip| ip.parse().ok());
+        // Only a caller on this very host may have its loopback fetched.
+        let caller = match remote {
+            Some(ip) if ip == self.context.own_ip() => Caller::Local,
+            _ => Caller::Remote,
+        };
+        let trust = |_: &Url| BlobTrust::Shared;
+        let request = parse(&download, &Asker { caller, trust: &trust })?;
+        let (range, timeout) = (request.range, request.timeout);
+        let announce = request.clone();
+        let content = self.context.engine.open(request).await.map_err(|error| status_of(&error))?;
+        let workers = self.context.workers.clone();
+        if content.was_finished() {
+            let engine = self.context.engine.clone();
+            workers.spawn("holding", async move { engine.announce_holding(&announce).await });
+        }
+        let kept = content.clone();
+        workers.spawn("fetch", async move {
+            if let Err(error) = kept.finished().await {
+                tracing::debug!(task.id = %kept.task_id(), %error, "a fetch for a scheduler failed");
+            }
+        });
+        let (delivery, messages) = Delivery::new(self.context.clone(), content, range, false);
+        workers.spawn("delivery", delivery.run(timeout, || std::future::ready(Ok(()))));
+        Ok(messages)
+    }
+}
+
+#[tonic::async_trait]
+impl DfdaemonUpload for UploadService {
+    type DownloadTaskStream = Messages;
+    type SyncPiecesStream = Stream<SyncPiecesResponse>;
+    type SyncHostStream = Stream<common::Host>;
+    type DownloadCacheTaskStream = Stream<DownloadCacheTaskResponse>;
+    type SyncCachePiecesStream = Stream<SyncCachePiecesResponse>;
+    type DownloadPersistentTaskStream = Stream<DownloadPersistentTaskResponse>;
+    type SyncPersistentPiecesStream = Stream<SyncPersistentPiecesResponse>;
+    type DownloadPersistentCacheTaskStream = Stream<DownloadPersistentCacheTaskResponse>;
+    type SyncPersistentCachePiecesStream = Stream<SyncPersistentCachePiecesResponse>;
+
+    async fn download_task(&self, request: Request<DownloadTaskRequest>) -> Result<Response<Messages>, Status> {
+        let download = request.into_inner().download;
+        let download = download.ok_or_else(|| Status::invalid_argument("the request lacks download"))?;
+        self.fetch(download).await.map(Response::new)
+    }
+
+    async fn stat_task(&self, request: Request<StatTaskRequest>) -> Result<Response<common::Task>, Status> {
+        let task = task_id(&request.into_inner().task_id)?;
+        self.context.cluster.stat_task(&task).await.map(Response::new)
+    }
+
+    async fn stat_local_task(
+        &self,
+        request: Request<StatLocalTaskRequest>,
+    ) -> Result<Response<StatLocalTaskResponse>, Status> {
+        let task = task_id(&request.into_inner().task_id)?;
+        let pin = self.context.engine.local(&task);
+        let pin = pin.ok_or_else(|| Status::not_found("the task is not here"))?;
+        Ok(Response::new(stat::of_record(pin.record())))
+    }
+
+    async fn delete_task(&self, request: Request<DeleteTaskRequest>) -> Result<Response<()>, Status> {
+        let task = task_id(&request.into_inner().task_id)?;
+        if !self.context.delete(&task).await? {
+            return Err(Status::not_found("the task is not here"));
+        }
+        Ok(Response::new(()))
+    }
+
+    async fn sync_pieces(
+        &self,
+        request: Request<SyncPiecesRequest>,
+    ) -> Result<Response<Self::SyncPiecesStream>, Status> {
+        let sync = PieceSync::open(&self.context, request.get_ref()).await?;
+        let ended = self.context.ending.clone().cancelled_owned();
+        let mut response = Response::new(sync.stream().take_until(ended).boxed());
+        response.metadata_mut().insert(PIECE_REUSE, MetadataValue::from_static("1"));
+        Ok(response)
+    }
+
+    async fn sync_host(&self, _: Request<SyncHostRequest>) -> Result<Response<Self::SyncHostStream>, Status> {
+        let announcement = self.context.announcement.clone();
+        let hosts = IntervalStream::new(tokio::time::interval(HOST_INTERVAL)).map(move |_| Ok(announcement.host()));
+        // A listener must not hold up the end of this peer.
+        let ended = self.context.ending.clone().cancelled_owned();
+        Ok(Response::new(hosts.take_until(ended).boxed()))
+    }
+
+    not_served! {
+        list_task_entries(ListTaskEntriesRequest) -> ListTaskEntriesResponse;
+        download_cache_task(DownloadCacheTaskRequest) -> Self::DownloadCacheTaskStream;
+        stat_cache_task(StatCacheTaskRequest) -> common::CacheTask;
+        delete_cache_task(DeleteCacheTaskRequest) -> ();
+        sync_cache_pieces(SyncCachePiecesRequest) -> Self::SyncCachePiecesStream;
+        download_cache_piece(DownloadCachePieceRequest) -> DownloadCachePieceResponse;
+        download_persistent_task(DownloadPersistentTaskRequest) -> Self::DownloadPersistentTaskStream;
+        sync_persistent_pieces(SyncPersistentPiecesRequest) -> Self::SyncPersistentPiecesStream;
+        update_persistent_task(UpdatePersistentTaskRequest) -> ();
+        stat_persistent_task(StatPersistentTaskRequest) -> common::PersistentTask;
+        delete_persistent_task(DeletePersistentTaskRequest) -> ();
+        download_persistent_cache_task(DownloadPersistentCacheTaskRequest) -> Self::DownloadPersistentCacheTaskStream;
+        update_persistent_cache_task(UpdatePersistentCacheTaskRequest) -> ();
+        stat_persistent_cache_task(StatPersistentCacheTaskRequest) -> common::PersistentCacheTask;
+        delete_persistent_cache_task(DeletePersistentCacheTaskRequest) -> ();
+        sync_persistent_cache_pieces(SyncPersistentCachePiecesRequest) -> Self::SyncPersistentCachePiecesStream;
+    }
+}

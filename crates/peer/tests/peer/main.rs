@@ -1,0 +1,9 @@
+//! Real peers in one process, on loopback and on ports that the system chose, around a scheduler that does no more than
+//! the protocol asks for.
+
+mod api;
+mod downloads;
+mod membership;
+mod outage;
+mod rig;
+mod scheduler;

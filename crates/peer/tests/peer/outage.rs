@@ -1,0 +1,127 @@
+//! What a peer promises while others are away: schedulers, parents, and itself.
+
+use crate::rig::{MIB, Options, PATIENCE, TestPeer};
+use crate::scheduler::TestScheduler;
+use dragonfly_testkit::content::Content;
+use dragonfly_testkit::origin::{Origin, Resource};
+use std::net::SocketAddr;
+use tokio::net::TcpListener;
+
+/// An address where nobody listens.
+async fn nobody() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    listener.local_addr().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn download_completes_while_every_scheduler_is_down() {
+    let peer = TestPeer::start(Options::peer("alone").of(&[nobody().await, nobody().await])).await;
+    let origin = Origin::start().unwrap();
+    let content = Content::new(1, 9 * MIB);
+    let url = origin.put("/file", Resource::file(content));
+    assert!(peer.get_url(&url).await.unwrap() == content.bytes(0, content.length() as usize));
+    peer.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_download_under_way_survives_its_scheduler() {
+    let scheduler = TestScheduler::start().await;
+    let of = [scheduler.addr];
+    let seed = TestPeer::start(Options::seed("seed").of(&of)).await;
+    let child = TestPeer::start(Options::peer("child").of(&of)).await;
+    scheduler.has_hosts(2).await;
+    let origin = Origin::start().unwrap();
+    let content = Content::new(2, 24 * MIB);
+    let url = origin.put("/file", Resource::file(content));
+    origin.hold_at("/file", 9 * MIB).unwrap();
+    let death = async {
+        scheduler
+            .until("the child has a piece", |book| {
+                book.words.contains(&"127.0.0.1-child: DownloadPieceFinishedRequest".to_owned())
+            })
+            .await;
+        scheduler.kill().await;
+        origin.release("/file").unwrap();
+    };
+    let (got, ()) = tokio::join!(child.get_url(&url), death);
+    assert!(got.unwrap() == content.bytes(0, content.length() as usize));
+    // The seed goes on without it, and the child by the seed.
+    assert_eq!(origin.served("/file").unwrap().bytes, content.length());
+    child.stop().await;
+    seed.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_download_under_way_survives_its_parent() {
+    let scheduler = TestScheduler::start().await;
+    let of = [scheduler.addr];
+    let seed = TestPeer::start(Options::seed("seed").of(&of)).await;
+    let child = TestPeer::start(Options::peer("child").of(&of)).await;
+    scheduler.has_hosts(2).await;
+    let origin = Origin::start().unwrap();
+    let content = Content::new(3, 24 * MIB);
+    let url = origin.put("/file", Resource::file(content));
+    origin.hold_at("/file", 9 * MIB).unwrap();
+    let death = async {
+        scheduler
+            .until("the child has a piece", |book| {
+                book.words.contains(&"127.0.0.1-child: DownloadPieceFinishedRequest".to_owned())
+            })
+            .await;
+        seed.stop().await;
+        origin.release("/file").unwrap();
+    };
+    let (got, ()) = tokio::join!(child.get_url(&url), death);
+    assert!(got.unwrap() == content.bytes(0, content.length() as usize));
+    child.stop().await;
+    scheduler.kill().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restarted_peer_goes_on_where_it_was() {
+    let origin = Origin::start().unwrap();
+    let content = Content::new(4, 40 * MIB);
+    let url = origin.put("/file", Resource::file(content));
+    origin.hold_at("/file", 17 * MIB).unwrap();
+    let peer = TestPeer::start(Options::peer("alone")).await;
+    let interrupt = async {
+        origin.wait_served("/file", 17 * MIB, PATIENCE).await.unwrap();
+    };
+    let mut client = peer.client().await;
+    let download = crate::rig::whole(&url);
+    let request = dragonfly_api::dfdaemon::DownloadTaskRequest {
+        download: Some(download),
+    };
+    let mut stream = client.download_task(request).await.unwrap().into_inner();
+    interrupt.await;
+    // The first message is the head; the second is a piece, so at least one is kept.
+    for _ in 0..2 {
+        stream.message().await.unwrap().unwrap();
+    }
+    let dir = peer.stop().await;
+    let first = origin.served("/file").unwrap().bytes;
+    origin.release("/file").unwrap();
+    let peer = TestPeer::start_in(dir, Options::peer("alone")).await;
+    assert!(peer.get_url(&url).await.unwrap() == content.bytes(0, content.length() as usize));
+    let again = origin.served("/file").unwrap().bytes - first;
+    assert!(again <= content.length() - 4 * MIB, "{again} bytes were fetched again");
+    peer.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_overloaded_scheduler_is_asked_again_after_a_while() {
+    let scheduler = TestScheduler::start().await;
+    let peer = TestPeer::start(Options::peer("alone").of(&[scheduler.addr])).await;
+    scheduler.has_hosts(1).await;
+    scheduler.read(|book| book.overloaded = 2);
+    let origin = Origin::start().unwrap();
+    let content = Content::new(5, MIB);
+    let url = origin.put("/file", Resource::file(content));
+    assert!(peer.get_url(&url).await.unwrap() == content.bytes(0, content.length() as usize));
+    let words = scheduler.read(|book| book.words.clone());
+    let count = |word: &str| words.iter().filter(|said| said.ends_with(word)).count();
+    assert_eq!(count(": RegisterPeerRequest"), 3, "{words:#?}");
+    assert_eq!(count(": DownloadPeerBackToSourceFinishedRequest"), 1, "{words:#?}");
+    peer.stop().await;
+    scheduler.kill().await;
+}

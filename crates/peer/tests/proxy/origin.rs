@@ -1,0 +1,295 @@
+//! Origins: a registry with the habits of good and of broken ones, which remembers what it was asked and what it gave.
+
+use bytes::Bytes;
+use dragonfly_service::Workers;
+use futures::stream;
+use http::header::{self, HeaderMap, HeaderValue};
+use http::{Method, Request, Response, StatusCode};
+use http_body::Frame;
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, Full, StreamBody};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use rustls::ServerConfig;
+use sha2::{Digest, Sha256};
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpListener;
+use tokio::sync::Notify;
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+
+type Body = UnsyncBoxBody<Bytes, io::Error>;
+
+/// The one who may read what needs credentials, and another who may not.
+pub(crate) const OWNER: &str = "Basic b3duZXI6cGFzcw==";
+pub(crate) const STRANGER: &str = "Basic c3RyYW5nZXI6cGFzcw==";
+pub(crate) const CHALLENGE: &str = "Basic realm=\"lab\"";
+
+/// How a file is served.
+#[derive(Clone, Default)]
+pub(crate) enum Habit {
+    #[default]
+    Honest,
+    /// Breaks off after so many bytes of a GET, having announced all.
+    BreaksOff(usize),
+    /// Sends half of a GET, and the rest when it is told to.
+    Pauses(Arc<Notify>),
+}
+
+#[derive(Clone, Default)]
+pub(crate) struct File {
+    pub(crate) bytes: Bytes,
+    pub(crate) is_private: bool,
+    pub(crate) habit: Habit,
+}
+
+/// One request as it came in.
+#[derive(Debug, Clone)]
+pub(crate) struct Seen {
+    pub(crate) method: Method,
+    pub(crate) target: String,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+    /// Bytes of content handed out for it.
+    pub(crate) given: usize,
+}
+
+#[derive(Default)]
+struct State {
+    files: HashMap<String, File>,
+    seen: Vec<Seen>,
+    /// Answered to every HEAD and GET without a file, if anything.
+    anything: Option<Bytes>,
+}
+
+/// A running origin.
+pub(crate) struct Origin {
+    pub(crate) address: SocketAddr,
+    is_tls: bool,
+    state: Arc<Mutex<State>>,
+    workers: Workers,
+}
+
+impl Origin {
+    pub(crate) async fn start() -> Self {
+        Self::serve(None).await
+    }
+
+    pub(crate) async fn start_tls(config: Arc<ServerConfig>) -> Self {
+        Self::serve(Some(config)).await
+    }
+
+    async fn serve(tls: Option<Arc<ServerConfig>>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let origin = Self {
+            address: listener.local_addr().unwrap(),
+            is_tls: tls.is_some(),
+            state: Arc::default(),
+            workers: Workers::new(CancellationToken::new()),
+        };
+        let (workers, state) = (origin.workers.clone(), origin.state.clone());
+        let cancel = workers.cancel_token();
+        origin.workers.spawn("origin", async move {
+            loop {
+                let accepted = tokio::select! {
+                    accepted = listener.accept() => accepted,
+                    () = cancel.cancelled() => return,
+                };
+                let (stream, _) = accepted.unwrap();
+                let (state, tls, cancel) = (state.clone(), tls.clone(), cancel.clone());
+                workers.spawn("origin connection", async move {
+                    let serving = async {
+                        match tls {
+                            None => connection(stream, state).await,
+                            Some(config) => {
+                                if let Ok(stream) = TlsAcceptor::from(config).accept(stream).await {
+                                    connection(stream, state).await;
+                                }
+                            }
+                        }
+                    };
+                    tokio::select! {
+                        () = serving => {}
+                        () = cancel.cancelled() => {}
+                    }
+                });
+            }
+        });
+        origin
+    }
+
+    /// Hangs up on everybody; its port then refuses connections.
+    pub(crate) async fn stop(&self) {
+        self.workers.drain(super::peer::PATIENCE).await.unwrap();
+    }
+
+    pub(crate) fn url(&self) -> String {
+        let scheme = if self.is_tls { "https" } else { "http" };
+        format!("{scheme}://{}", self.address)
+    }
+
+    pub(crate) fn put(&self, path: &str, file: File) {
+        self.state.lock().unwrap().files.insert(path.to_owned(), file);
+    }
+
+    /// Answers everything with 200 and these bytes from now on.
+    pub(crate) fn answer_anything(&self, bytes: Bytes) {
+        self.state.lock().unwrap().anything = Some(bytes);
+    }
+
+    pub(crate) fn seen(&self) -> Vec<Seen> {
+        self.state.lock().unwrap().seen.clone()
+    }
+
+    /// Bytes of this path handed out.
+    pub(crate) fn given(&self, path: &str) -> usize {
+        let seen = self.seen();
+        let of_path = seen.iter().filter(|seen| seen.target.split('?').next() == Some(path));
+        of_path.map(|seen| seen.given).sum()
+    }
+}
+
+/// A content of its own for each seed.
+pub(crate) fn content(length: usize, seed: u64) -> Bytes {
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let mut bytes = Vec::with_capacity(length + 8);
+    while bytes.len() < length {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        bytes.extend_from_slice(&state.to_le_bytes());
+    }
+    bytes.truncate(length);
+    bytes.into()
+}
+
+/// The path of a blob in a repository.
+pub(crate) fn blob_path(repository: &str, bytes: &[u8]) -> String {
+    format!("/v2/{repository}/blobs/sha256:{}", hex::encode(Sha256::digest(bytes)))
+}
+
+async fn connection<S>(stream: S, state: Arc<Mutex<State>>)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let service = service_fn(move |request: Request<Incoming>| {
+        let state = state.clone();
+        async move { Ok::<_, Infallible>(answer(request, &state).await) }
+    });
+    // A client that hangs up is what some tests are about.
+    hyper::server::conn::http1::Builder::new()
+        .serve_connection(TokioIo::new(stream), service)
+        .await
+        .ok();
+}
+
+async fn answer(request: Request<Incoming>, state: &Mutex<State>) -> Response<Body> {
+    let (parts, body) = request.into_parts();
+    let body = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
+    let target = parts.uri.path_and_query().map_or_else(String::new, ToString::to_string);
+    let (response, given) = {
+        let state = state.lock().unwrap();
+        respond(&parts.method, parts.uri.path(), &parts.headers, &state)
+    };
+    state.lock().unwrap().seen.push(Seen {
+        method: parts.method,
+        target,
+        headers: parts.headers,
+        body,
+        given,
+    });
+    response
+}
+
+fn respond(method: &Method, path: &str, headers: &HeaderMap, state: &State) -> (Response<Body>, usize) {
+    let anything = state.anything.as_ref().map(|bytes| File {
+        bytes: bytes.clone(),
+        ..File::default()
+    });
+    if path == "/moved" {
+        let mut response = status(StatusCode::FOUND);
+        let to = HeaderValue::from_static("http://elsewhere.invalid/file");
+        response.headers_mut().insert(header::LOCATION, to);
+        return (response, 0);
+    }
+    let Some(file) = state.files.get(path).cloned().or(anything) else {
+        return (status(StatusCode::NOT_FOUND), 0);
+    };
+    if file.is_private && headers.get(header::AUTHORIZATION).is_none_or(|sent| sent != OWNER) {
+        let mut response = status(StatusCode::UNAUTHORIZED);
+        let challenge = HeaderValue::from_static(CHALLENGE);
+        response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
+        return (response, 0);
+    }
+    give(method, headers, &file)
+}
+
+fn give(method: &Method, headers: &HeaderMap, file: &File) -> (Response<Body>, usize) {
+    let total = file.bytes.len();
+    let asked = headers.get(header::RANGE).map(|range| range.to_str().unwrap());
+    let (start, end) = match asked.and_then(|range| range.strip_prefix("bytes=")?.split_once('-')) {
+        Some((first, last)) => {
+            let last: usize = last.parse().unwrap_or(total - 1);
+            (first.parse().unwrap(), (last + 1).min(total))
+        }
+        None => (0, total),
+    };
+    let part = file.bytes.slice(start..end);
+    let mut response = Response::new(());
+    let head = response.headers_mut();
+    head.insert(header::CONTENT_LENGTH, part.len().into());
+    head.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+    head.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
+    head.insert(header::ETAG, HeaderValue::from_static("\"lab-1\""));
+    head.insert(header::SET_COOKIE, HeaderValue::from_static("session=of-one-caller"));
+    if asked.is_some() {
+        let range = format!("bytes {start}-{}/{total}", end.saturating_sub(1));
+        head.insert(header::CONTENT_RANGE, range.parse().unwrap());
+        *response.status_mut() = StatusCode::PARTIAL_CONTENT;
+    }
+    if method == Method::HEAD {
+        return (response.map(|()| full(Bytes::new())), 0);
+    }
+    let given = match file.habit {
+        Habit::BreaksOff(after) => part.len().min(after),
+        _ => part.len(),
+    };
+    (response.map(|()| body(part, &file.habit)), given)
+}
+
+fn body(part: Bytes, habit: &Habit) -> Body {
+    match habit {
+        Habit::Honest => full(part),
+        Habit::BreaksOff(after) => {
+            let sent = part.slice(..part.len().min(*after));
+            let frames = [Ok(Frame::data(sent)), Err(io::Error::other("broken off"))];
+            StreamBody::new(stream::iter(frames)).boxed_unsync()
+        }
+        Habit::Pauses(go_on) => {
+            let (first, rest) = (part.slice(..part.len() / 2), part.slice(part.len() / 2..));
+            let go_on = go_on.clone();
+            let first = stream::once(async move { Ok(Frame::data(first)) });
+            let rest = stream::once(async move {
+                go_on.notified().await;
+                Ok(Frame::data(rest))
+            });
+            StreamBody::new(futures::StreamExt::chain(first, rest)).boxed_unsync()
+        }
+    }
+}
+
+fn status(status: StatusCode) -> Response<Body> {
+    let mut response = Response::new(full(Bytes::from_static(b"no\n")));
+    *response.status_mut() = status;
+    response
+}
+
+fn full(bytes: Bytes) -> Body {
+    Full::new(bytes).map_err(|never| match never {}).boxed_unsync()
+}
