@@ -17,7 +17,9 @@ use book::{Book, Name, Seconds, Stored};
 use dragonfly_service::fs;
 use http::StatusCode;
 use http::header::{HeaderMap, HeaderValue, WWW_AUTHENTICATE};
+use std::fs::DirBuilder;
 use std::io;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -35,6 +37,15 @@ const WRITE_PAUSE: Duration = Duration::from_secs(1);
 /// Why the grants can't be kept.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    /// The directory can't be made.
+    #[error("can't use the directory {}", path.display())]
+    Directory {
+        /// The directory.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
     /// A file can't be read.
     #[error("can't read {}", path.display())]
     Read {
@@ -70,6 +81,12 @@ struct Inner {
 impl Grants {
     /// Reads key and file from the directory, or begins anew.
     pub(super) fn open(dir: &Path, ttl: Duration) -> Result<Self, Error> {
+        let unusable = |source| Error::Directory {
+            path: dir.to_owned(),
+            source,
+        };
+        let mut builder = DirBuilder::new();
+        builder.recursive(true).mode(0o700).create(dir).map_err(unusable)?;
         let key = Key::new(&host_key(&dir.join("grants.key"))?);
         let file = dir.join("grants.json");
         let book = read(&file)?.unwrap_or_default();

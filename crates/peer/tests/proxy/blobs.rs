@@ -150,7 +150,10 @@ async fn ranges_are_answered_exactly() {
     assert_eq!(several.bytes(), blob);
     let behind = ask(&format!("bytes={}-", blob.len())).await;
     assert_eq!(behind.status, StatusCode::RANGE_NOT_SATISFIABLE);
-    assert_eq!(behind.header("content-range"), Some(&*format!("bytes */{}", blob.len())));
+    assert_eq!(
+        behind.header("content-range"),
+        Some(&*format!("bytes */{}", blob.len()))
+    );
     peer.stop().await;
 }
 
@@ -182,7 +185,10 @@ async fn a_blob_that_breaks_off_is_reset_and_never_ended_short() {
     let registry = origin.url();
     let ask = || send(peer.proxy(), get(&path, &[("x-dragonfly-registry", &registry)]));
     let answer = ask().await;
-    assert!(answer.status != StatusCode::OK || answer.body.is_err(), "a short body ended cleanly");
+    assert!(
+        answer.status != StatusCode::OK || answer.body.is_err(),
+        "a short body ended cleanly"
+    );
     origin.put(&path, file(&blob));
     assert_eq!(ask().await.bytes(), blob);
     peer.stop().await;
@@ -198,7 +204,10 @@ async fn a_blob_with_the_wrong_digest_is_reset_and_not_kept() {
     let registry = origin.url();
     let ask = || send(peer.proxy(), get(&path, &[("x-dragonfly-registry", &registry)]));
     let wrong = ask().await;
-    assert!(wrong.status != StatusCode::OK || wrong.body.is_err(), "wrong bytes ended cleanly");
+    assert!(
+        wrong.status != StatusCode::OK || wrong.body.is_err(),
+        "wrong bytes ended cleanly"
+    );
     origin.put(&path, file(&blob));
     let right = ask().await;
     assert_eq!(right.header("x-dragonfly-task-download-finished"), None);

@@ -52,12 +52,16 @@ where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let exchange = async {
-        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
+            .await
+            .unwrap();
         let asking = async move { collect(sender.send_request(request).await.unwrap()).await };
         let (answer, _) = tokio::join!(asking, connection);
         answer
     };
-    tokio::time::timeout(PATIENCE, exchange).await.expect("the answer hangs")
+    tokio::time::timeout(PATIENCE, exchange)
+        .await
+        .expect("the answer hangs")
 }
 
 /// Sends one request by HTTP/2 without TLS.
@@ -91,7 +95,10 @@ pub(crate) async fn send_raw(proxy: SocketAddr, bytes: &str) -> String {
     let mut answer = Vec::new();
     let reading = stream.read_to_end(&mut answer);
     // A reset after the answer is as good as an end.
-    tokio::time::timeout(PATIENCE, reading).await.expect("the proxy keeps the connection").ok();
+    tokio::time::timeout(PATIENCE, reading)
+        .await
+        .expect("the proxy keeps the connection")
+        .ok();
     String::from_utf8_lossy(&answer).into_owned()
 }
 

@@ -1,5 +1,7 @@
 //! The proxy of a real peer, without manager and scheduler, between real clients and origins on loopback.
 
+#![allow(clippy::unwrap_used, reason = "a test that can not go on fails where it stands")]
+
 mod blobs;
 mod client;
 mod doors;

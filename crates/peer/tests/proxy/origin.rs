@@ -19,7 +19,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
@@ -96,28 +96,11 @@ impl Origin {
         let (workers, state) = (origin.workers.clone(), origin.state.clone());
         let cancel = workers.cancel_token();
         origin.workers.spawn("origin", async move {
-            loop {
-                let accepted = tokio::select! {
-                    accepted = listener.accept() => accepted,
-                    () = cancel.cancelled() => return,
-                };
-                let (stream, _) = accepted.unwrap();
-                let (state, tls, cancel) = (state.clone(), tls.clone(), cancel.clone());
+            while let Some(accepted) = cancel.run_until_cancelled(listener.accept()).await {
+                let serving = greet(accepted.unwrap().0, tls.clone(), state.clone());
+                let cancel = cancel.clone();
                 workers.spawn("origin connection", async move {
-                    let serving = async {
-                        match tls {
-                            None => connection(stream, state).await,
-                            Some(config) => {
-                                if let Ok(stream) = TlsAcceptor::from(config).accept(stream).await {
-                                    connection(stream, state).await;
-                                }
-                            }
-                        }
-                    };
-                    tokio::select! {
-                        () = serving => {}
-                        () = cancel.cancelled() => {}
-                    }
+                    cancel.run_until_cancelled(serving).await;
                 });
             }
         });
@@ -172,6 +155,15 @@ pub(crate) fn content(length: usize, seed: u64) -> Bytes {
 /// The path of a blob in a repository.
 pub(crate) fn blob_path(repository: &str, bytes: &[u8]) -> String {
     format!("/v2/{repository}/blobs/sha256:{}", hex::encode(Sha256::digest(bytes)))
+}
+
+async fn greet(stream: TcpStream, tls: Option<Arc<ServerConfig>>, state: Arc<Mutex<State>>) {
+    let Some(config) = tls else {
+        return connection(stream, state).await;
+    };
+    if let Ok(stream) = TlsAcceptor::from(config).accept(stream).await {
+        connection(stream, state).await;
+    }
 }
 
 async fn connection<S>(stream: S, state: Arc<Mutex<State>>)
@@ -245,7 +237,10 @@ fn give(method: &Method, headers: &HeaderMap, file: &File) -> (Response<Body>, u
     let head = response.headers_mut();
     head.insert(header::CONTENT_LENGTH, part.len().into());
     head.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
-    head.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
+    head.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/octet-stream"),
+    );
     head.insert(header::ETAG, HeaderValue::from_static("\"lab-1\""));
     head.insert(header::SET_COOKIE, HeaderValue::from_static("session=of-one-caller"));
     if asked.is_some() {

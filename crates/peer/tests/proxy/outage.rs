@@ -25,35 +25,102 @@ async fn a_remembered_caller_gets_the_blob_while_the_registry_is_down_and_others
     let registry = origin.url();
     let peer = TestPeer::start(|_| {}).await;
     // The challenge is seen once, and the owner is let in once.
-    assert_eq!(ask(&peer, &registry, &path, None).await.status, StatusCode::UNAUTHORIZED);
+    assert_eq!(
+        ask(&peer, &registry, &path, None).await.status,
+        StatusCode::UNAUTHORIZED
+    );
     assert_eq!(ask(&peer, &registry, &path, Some(OWNER)).await.bytes(), blob);
     origin.stop().await;
 
-    for round in ["before", "after"] {
-        // What is remembered survives a restart.
-        let peer = if round == "after" {
-            let dir = peer.stop().await;
-            TestPeer::start_in(dir, |_| {}).await
-        } else {
-            assert_eq!(ask(&peer, &registry, &path, Some(OWNER)).await.bytes(), blob, "{round}");
-            continue;
+    assert_eq!(ask(&peer, &registry, &path, Some(OWNER)).await.bytes(), blob);
+    // What is remembered survives a restart.
+    let peer = TestPeer::start_in(peer.stop().await, |_| {}).await;
+    let owner = ask(&peer, &registry, &path, Some(OWNER)).await;
+    assert_eq!(owner.status, StatusCode::OK);
+    assert_eq!(owner.bytes(), blob);
+    let range = [
+        ("x-dragonfly-registry", &*registry),
+        ("authorization", OWNER),
+        ("range", "bytes=1-3"),
+    ];
+    assert_eq!(send(peer.proxy(), get(&path, &range)).await.bytes(), blob.slice(1..4));
+
+    let nobody = ask(&peer, &registry, &path, None).await;
+    assert_eq!(nobody.status, StatusCode::UNAUTHORIZED);
+    assert_eq!(nobody.header("www-authenticate"), Some(CHALLENGE));
+    let stranger = ask(&peer, &registry, &path, Some(STRANGER)).await;
+    assert_eq!(stranger.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(stranger.header("x-dragonfly-error-type"), Some("backend"));
+    peer.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pull_of_the_manifest_is_right_enough_for_the_repositorys_cached_blobs() {
+    let origin = Origin::start().await;
+    let blob = content(1 << 20, 2);
+    let (path, manifest) = (blob_path("lab/image", &blob), "/v2/lab/image/manifests/latest");
+    for (path, bytes) in [(&*path, blob.clone()), (manifest, content(500, 3))] {
+        let file = File {
+            bytes,
+            is_private: false,
+            ..File::default()
         };
-        let owner = ask(&peer, &registry, &path, Some(OWNER)).await;
-        assert_eq!(owner.status, StatusCode::OK, "{round}");
-        assert_eq!(owner.bytes(), blob);
-        let nobody = ask(&peer, &registry, &path, None).await;
-        assert_eq!(nobody.status, StatusCode::UNAUTHORIZED);
-        assert_eq!(nobody.header("www-authenticate"), Some(CHALLENGE));
-        let stranger = ask(&peer, &registry, &path, Some(STRANGER)).await;
-        assert_eq!(stranger.status, StatusCode::SERVICE_UNAVAILABLE);
-        assert_eq!(stranger.header("x-dragonfly-error-type"), Some("backend"));
-        let range = [
-            ("x-dragonfly-registry", &*registry),
-            ("authorization", OWNER),
-            ("range", "bytes=1-3"),
-        ];
-        assert_eq!(send(peer.proxy(), get(&path, &range)).await.bytes(), blob.slice(1..4));
-        peer.stop().await;
-        break;
+        origin.put(path, file);
     }
+    let registry = origin.url();
+    let peer = TestPeer::start(|_| {}).await;
+    assert_eq!(ask(&peer, &registry, &path, None).await.bytes(), blob);
+    // Another caller has only seen the manifest, which went straight to the registry.
+    assert_eq!(
+        ask(&peer, &registry, manifest, Some(STRANGER)).await.bytes(),
+        content(500, 3)
+    );
+    origin.stop().await;
+    assert_eq!(ask(&peer, &registry, &path, Some(STRANGER)).await.bytes(), blob);
+    assert_eq!(
+        ask(&peer, &registry, &path, Some(OWNER)).await.status,
+        StatusCode::SERVICE_UNAVAILABLE
+    );
+    assert_eq!(
+        ask(&peer, &registry, manifest, None).await.status,
+        StatusCode::BAD_GATEWAY
+    );
+    peer.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_registry_that_says_no_ends_what_is_remembered() {
+    let origin = Origin::start().await;
+    let blob = content(1 << 20, 4);
+    let (path, manifest) = (blob_path("lab/image", &blob), "/v2/lab/image/manifests/latest");
+    let open = File {
+        bytes: blob.clone(),
+        ..File::default()
+    };
+    let closed = File {
+        is_private: true,
+        ..open.clone()
+    };
+    origin.put(&path, open);
+    let registry = origin.url();
+    let peer = TestPeer::start(|_| {}).await;
+    assert_eq!(ask(&peer, &registry, &path, Some(STRANGER)).await.bytes(), blob);
+    origin.put(&path, closed.clone());
+    origin.put(manifest, closed);
+    // The grant still stands, until the registry's no is seen anywhere in the repository.
+    assert_eq!(ask(&peer, &registry, &path, Some(STRANGER)).await.bytes(), blob);
+    assert_eq!(
+        ask(&peer, &registry, manifest, Some(STRANGER)).await.status,
+        StatusCode::UNAUTHORIZED
+    );
+    assert_eq!(
+        ask(&peer, &registry, &path, Some(STRANGER)).await.status,
+        StatusCode::UNAUTHORIZED
+    );
+    origin.stop().await;
+    assert_eq!(
+        ask(&peer, &registry, &path, Some(STRANGER)).await.status,
+        StatusCode::SERVICE_UNAVAILABLE
+    );
+    peer.stop().await;
 }
