@@ -172,6 +172,13 @@ impl Metadata {
         commit("removing a task", batch)
     }
 
+    /// Puts all records on the disk.
+    pub(crate) fn sync(&self) -> Result<(), Error> {
+        self.db
+            .persist(PersistMode::SyncData)
+            .map_err(|source| Error::metadata("syncing", source))
+    }
+
     /// Puts all records on the disk, then the mark that they and their bytes are there.
     pub(crate) fn mark_clean(&self) -> Result<(), Error> {
         let mut batch = self.db.batch().durability(Some(PersistMode::SyncAll));

@@ -141,7 +141,8 @@ impl Storage {
         }
     }
 
-    /// Records when tasks were last used (see [`Pin::touch`]), for all tasks at once. Call it now and then.
+    /// Records when tasks were last used (see [`Pin::touch`]), and puts all records on the disk, so that a power failure
+    /// forgets none from before. Call it now and then.
     pub async fn flush(&self) -> Result<(), Error> {
         let shared = self.shared.clone();
         blocking(&self.shared.runtime, move || shared.flush_used()).await
@@ -242,7 +243,7 @@ impl Shared {
                 self.metadata.put_task(&task.record())?;
             }
         }
-        Ok(())
+        self.metadata.sync()
     }
 
     fn close(&self) -> Result<(), Error> {

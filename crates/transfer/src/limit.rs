@@ -41,6 +41,13 @@ impl RateLimit {
         Self { pace: None }
     }
 
+    /// How many bytes to acquire and move at once: at most `max`, and so few that a slow limit stays smooth.
+    pub fn portion(&self, max: u64) -> u64 {
+        // About fifty milliseconds' worth.
+        let smooth = |pace: &Arc<Pace>| (pace.bytes_per_second / 20).max(MIN_GRANT);
+        self.pace.as_ref().map_or(max, |pace| smooth(pace).min(max))
+    }
+
     /// Waits until `bytes` may pass. Ask before moving them, in portions as they move: a large number is granted in
     /// small parts that interleave with those of other users. Dropped while it waits, it has used what was granted.
     pub async fn acquire(&self, bytes: u64) {

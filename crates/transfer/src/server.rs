@@ -24,9 +24,9 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-/// A request that has begun must be here whole within this time.
+/// A request that has begun must be here whole within this time, or within the idle timeout if that is shorter.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
-/// Bytes that are asked of the rate limit and given to the kernel at once. A receiver that takes longer than the idle
+/// Bytes that are given to the kernel at once, fewer under a low rate limit. A receiver that takes longer than the idle
 /// timeout for so many is dropped.
 const CHUNK: u64 = 1 << 20;
 /// How long and how much is read after a refusal, so that the asker gets it before the connection is reset.
@@ -48,7 +48,8 @@ pub struct ServerConfig {
     pub upload_limit: RateLimit,
     /// Connections at the same time; those beyond are refused.
     pub max_connections: usize,
-    /// How long a connection may wait for its next request, or a receiver for the next MiB of a piece.
+    /// How long a connection may wait for its next request, or a receiver for the next MiB of a piece (less
+    /// under a low rate limit).
     pub idle_timeout: Duration,
     /// Who is served.
     pub admission: Arc<dyn Admission>,
@@ -272,8 +273,9 @@ impl Connection {
     async fn send(&self, pin: &Pin, span: PieceSpan) -> Result<(), ConnectionError> {
         let mut at = span.offset;
         let end = span.offset + span.length;
+        let portion = self.inner.config.upload_limit.portion(CHUNK);
         while at < end {
-            let chunk = CHUNK.min(end - at);
+            let chunk = portion.min(end - at);
             self.inner.config.upload_limit.acquire(chunk).await;
             let sent = timeout(self.inner.config.idle_timeout, self.send_chunk(pin, at, at + chunk)).await;
             sent.map_err(|_| ConnectionError::Slow)??;
@@ -332,7 +334,7 @@ impl Connection {
     }
 
     async fn read_all(&self, buffer: &mut [u8]) -> Result<(), ConnectionError> {
-        let whole = timeout(REQUEST_TIMEOUT, async {
+        let whole = timeout(self.inner.config.idle_timeout.min(REQUEST_TIMEOUT), async {
             let mut at = 0;
             while at < buffer.len() {
                 match self.read_some(&mut buffer[at..]).await? {
