@@ -1,0 +1,168 @@
+//! Manager, scheduler and peers as programs of their own, each with its file, as a cluster of machines has them.
+
+#![allow(clippy::unwrap_used, reason = "a test that can't go on shall panic")]
+
+use std::net::Ipv4Addr;
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use dragonfly_e2e::{dfget, succeeded};
+use dragonfly_testkit::content::Content;
+use dragonfly_testkit::origin::{Origin, Resource};
+use dragonfly_testkit::process::{Process, Ready, own_loopback};
+use dragonfly_testkit::up::binary;
+use tempfile::TempDir;
+
+const WITHIN: Duration = Duration::from_secs(30);
+const LENGTH: usize = 5 << 20;
+
+/// A host with one program, on an address of its own.
+struct Host {
+    ip: Ipv4Addr,
+    dir: TempDir,
+    process: Option<Process>,
+}
+
+impl Host {
+    fn new() -> Self {
+        Self {
+            ip: own_loopback(),
+            dir: tempfile::tempdir().unwrap(),
+            process: None,
+        }
+    }
+
+    /// Runs a program with this file and waits until it accepts connections at `port`.
+    async fn run(&mut self, program: &str, file: &str, port: u16) {
+        let path = self.dir.path().join(format!("{program}.yaml"));
+        std::fs::write(&path, file).unwrap();
+        let mut command = Command::new(binary().unwrap());
+        command.arg(program).arg("--console").arg("--config").arg(path);
+        let mut process = Process::start(program, command, self.dir.path()).unwrap();
+        process
+            .ready(&Ready::Port((self.ip, port).into()), WITHIN)
+            .await
+            .unwrap();
+        self.process = Some(process);
+    }
+
+    async fn run_manager(&mut self) {
+        let (ip, data) = (self.ip, self.dir.path().join("data"));
+        let file = format!(
+            "server:\n  dataDir: {}\n  grpc:\n    listenIP: {ip}\n  rest:\n    addr: {ip}:8080\n",
+            data.display(),
+        );
+        self.run("manager", &file, 65003).await;
+    }
+
+    async fn run_scheduler(&mut self, manager: &Host) {
+        let (ip, data) = (self.ip, self.dir.path().join("data"));
+        let file = format!(
+            "server:\n  listenIP: {ip}\n  advertiseIP: {ip}\n  dataDir: {}\nmanager:\n  addr: {}:65003\n  schedulerClusterID: 1\n",
+            data.display(),
+            manager.ip,
+        );
+        self.run("scheduler", &file, 8002).await;
+    }
+
+    async fn run_dfdaemon(&mut self, manager: Option<&Host>, seed: bool) {
+        let ip = self.ip;
+        let mut file = format!(
+            "host:\n  ip: {ip}\n  hostname: host-{ip}\nstorage:\n  dir: {}\n  server:\n    ip: {ip}\n\
+             download:\n  server:\n    socketPath: {}\nupload:\n  server:\n    ip: {ip}\nproxy:\n  server:\n    ip: {ip}\n\
+             health:\n  server:\n    ip: {ip}\nmetrics:\n  server:\n    ip: {ip}\nseedPeer:\n  enable: {seed}\n\
+             security:\n  egress:\n    allow: [127.0.0.0/8]\n",
+            self.dir.path().join("data").display(),
+            self.socket().display(),
+        );
+        if let Some(manager) = manager {
+            file.push_str(&format!("manager:\n  addr: http://{}:65003\n", manager.ip));
+        }
+        self.run("dfdaemon", &file, 4001).await;
+    }
+
+    fn socket(&self) -> PathBuf {
+        self.dir.path().join("dfdaemon.sock")
+    }
+
+    fn dfget(&self) -> Command {
+        let mut command = Command::new(binary().unwrap());
+        command.arg("dfget").arg("--endpoint").arg(self.socket());
+        command
+    }
+
+    async fn stop(&mut self) {
+        let status = self.process.take().unwrap().stop(Duration::from_secs(5)).await.unwrap();
+        assert_eq!(status.code(), Some(0));
+    }
+}
+
+#[tokio::test]
+async fn programs_of_their_own_find_each_other_and_the_seed_fetches_for_the_peer() {
+    let origin = Origin::start().unwrap();
+    let content = Content::new(1, LENGTH as u64);
+    let url = origin.put("/file", Resource::file(content));
+    let [mut manager, mut scheduler, mut seed, mut peer] = [(); 4].map(|()| Host::new());
+    manager.run_manager().await;
+    scheduler.run_scheduler(&manager).await;
+    seed.run_dfdaemon(Some(&manager), true).await;
+    peer.run_dfdaemon(Some(&manager), false).await;
+
+    // The peer may not ask the origin, so it has nothing before it knows the others.
+    let file = peer.dir.path().join("file");
+    let end = Instant::now() + WITHIN;
+    loop {
+        let output = dfget(peer.dfget(), &url, &file, &["--disable-back-to-source"])
+            .await
+            .unwrap();
+        if output.status.success() {
+            break;
+        }
+        assert!(Instant::now() < end, "{output:?}");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    assert_eq!(std::fs::read(&file).unwrap(), content.bytes(0, LENGTH));
+    assert_eq!(origin.served("/file").unwrap().bytes, LENGTH as u64);
+
+    for host in [&mut peer, &mut seed, &mut scheduler, &mut manager] {
+        host.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn a_peer_without_manager_and_scheduler_fetches_and_keeps_what_it_fetched() {
+    let origin = Origin::start().unwrap();
+    let content = Content::new(2, LENGTH as u64);
+    let url = origin.put("/file", Resource::file(content));
+    let mut peer = Host::new();
+    peer.run_dfdaemon(None, false).await;
+    succeeded(
+        &dfget(peer.dfget(), &url, &peer.dir.path().join("first"), &[])
+            .await
+            .unwrap(),
+    )
+    .unwrap();
+    peer.stop().await;
+    peer.run_dfdaemon(None, false).await;
+    drop(origin);
+    let file = peer.dir.path().join("second");
+    succeeded(&dfget(peer.dfget(), &url, &file, &[]).await.unwrap()).unwrap();
+    assert_eq!(std::fs::read(&file).unwrap(), content.bytes(0, LENGTH));
+}
+
+#[tokio::test]
+async fn a_peer_goes_on_while_manager_and_scheduler_are_away() {
+    let origin = Origin::start().unwrap();
+    let content = Content::new(3, LENGTH as u64);
+    let url = origin.put("/file", Resource::file(content));
+    let [mut manager, mut scheduler, mut peer] = [(); 3].map(|()| Host::new());
+    manager.run_manager().await;
+    scheduler.run_scheduler(&manager).await;
+    peer.run_dfdaemon(Some(&manager), false).await;
+    scheduler.stop().await;
+    manager.stop().await;
+    let file = peer.dir.path().join("file");
+    succeeded(&dfget(peer.dfget(), &url, &file, &[]).await.unwrap()).unwrap();
+    assert_eq!(std::fs::read(&file).unwrap(), content.bytes(0, LENGTH));
+}
