@@ -1,0 +1,353 @@
+//! The conversation with dfdaemon: one `DownloadTask`, whose pieces arrive over the socket or, where dfdaemon may write
+//! for this user, straight in a file beside the output.
+
+use super::args::Args;
+use super::landed::{Landed, Traffic};
+use super::part::{self, Part};
+use super::progress::Progress;
+use dragonfly_api::common::{Download, Piece};
+use dragonfly_api::dfdaemon::dfdaemon_download_client::DfdaemonDownloadClient;
+use dragonfly_api::dfdaemon::download_task_response::Response;
+use dragonfly_api::dfdaemon::{DownloadTaskRequest, DownloadTaskResponse};
+use dragonfly_model::DEFAULT_FILTERED_QUERY_PARAMS;
+use dragonfly_service::grpc::{self, ConnectError};
+use std::path::{Path, PathBuf};
+use tokio::net::UnixStream;
+use tonic::transport::Channel;
+use tonic::{Code, Status};
+
+/// What ended the download.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Error {
+    /// No daemon.
+    #[error(
+        "no dfdaemon answers on {}; start one with `dragonfly dfdaemon`, or a whole cluster with `dragonfly up`, and \
+         name its socket with --endpoint",
+        socket.display()
+    )]
+    NoDaemon {
+        /// Its socket.
+        socket: PathBuf,
+        /// Why not.
+        #[source]
+        source: ConnectError,
+    },
+    /// The origin refused.
+    #[error("the origin of {url} answered {status}{}", remedy(*status))]
+    Origin {
+        /// What was asked for, without its query.
+        url: String,
+        /// The HTTP status.
+        status: u16,
+    },
+    /// dfdaemon went away in the middle.
+    #[error(
+        "the connection to dfdaemon was lost; run the same command again, it goes on with the pieces that dfdaemon kept"
+    )]
+    Lost,
+    /// dfdaemon refused or failed.
+    #[error("{url}: {message}")]
+    Refused {
+        /// What was asked for, without its query.
+        url: String,
+        /// Its words.
+        message: String,
+        /// The gRPC code.
+        code: Code,
+    },
+    /// dfdaemon said that all is there, but it is not.
+    #[error("dfdaemon ended the download of {url} after {got} of {} bytes; run the same command again",
+        expected.map_or("an unknown number of".to_owned(), |length| length.to_string()))]
+    Incomplete {
+        /// What was asked for, without its query.
+        url: String,
+        /// Bytes that came.
+        got: u64,
+        /// Bytes of the content.
+        expected: Option<u64>,
+    },
+    /// The output.
+    #[error(transparent)]
+    Part(#[from] part::Error),
+}
+
+fn remedy(status: u16) -> &'static str {
+    match status {
+        401 | 403 => "; give the credentials that it wants with --header",
+        404 | 410 => "; check the URL",
+        429 | 503 => "; try again later",
+        _ => "",
+    }
+}
+
+/// A finished download.
+#[derive(Debug, Clone)]
+pub(super) struct Received {
+    /// The task.
+    pub(super) task_id: String,
+    /// This download of it.
+    pub(super) peer_id: String,
+    /// Bytes.
+    pub(super) length: u64,
+    /// Where they came from.
+    pub(super) traffic: Traffic,
+}
+
+/// Where dfdaemon puts the bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Delivery {
+    Stream,
+    File(PathBuf),
+}
+
+/// A connection to a daemon.
+pub(super) struct Daemon {
+    client: DfdaemonDownloadClient<Channel>,
+    /// Whether it runs as this user, so that it may write for us and what it writes is ours.
+    same_user: bool,
+}
+
+impl Daemon {
+    /// Connects to the daemon's socket.
+    pub(super) async fn connect(socket: &Path) -> Result<Self, Error> {
+        // The first answer may take as long as the origin does.
+        let timeouts = grpc::Timeouts {
+            request: None,
+            ..grpc::Timeouts::default()
+        };
+        let channel = grpc::connect_unix(socket, timeouts).await;
+        let channel = channel.map_err(|source| Error::NoDaemon {
+            socket: socket.to_owned(),
+            source,
+        })?;
+        let client = DfdaemonDownloadClient::new(channel).max_decoding_message_size(grpc::MAX_MESSAGE_BYTES);
+        Ok(Self {
+            client,
+            same_user: runs_as_us(socket).await,
+        })
+    }
+
+    /// Fills the part with the content.
+    pub(super) async fn download(
+        &mut self,
+        args: &Args,
+        part: &mut Part,
+        progress: &Progress,
+    ) -> Result<Received, Error> {
+        if args.force_hard_link || (self.same_user && !args.transfer_from_dfdaemon) {
+            let delivery = Delivery::File(part.delivery()?);
+            let outcome = self.attempt(args, delivery, part, progress).await;
+            match outcome {
+                Ok(received) if part.take_delivery(received.length)? => return Ok(received),
+                Ok(_) if args.force_hard_link => return Err(no_link(args)),
+                Err(error) if args.force_hard_link || !may_be_the_path(&error) => return Err(error),
+                // It sees other files than we do, in a container say, or may not write here. It has the pieces now.
+                _ => progress.restart(),
+            }
+        }
+        self.attempt(args, Delivery::Stream, part, progress).await
+    }
+
+    async fn attempt(
+        &mut self,
+        args: &Args,
+        delivery: Delivery,
+        part: &Part,
+        progress: &Progress,
+    ) -> Result<Received, Error> {
+        let request = DownloadTaskRequest {
+            download: Some(request(args, &delivery)),
+        };
+        let failed = |status: Status| explain(args, &status);
+        let mut answers = self.client.download_task(request).await.map_err(failed)?.into_inner();
+        let mut incoming = Incoming {
+            part: (delivery == Delivery::Stream).then_some(part),
+            progress,
+            landed: Landed::default(),
+            expected: None,
+            ids: None,
+        };
+        while let Some(answer) = answers.message().await.map_err(failed)? {
+            incoming.take(answer).await?;
+        }
+        incoming.finish(args)
+    }
+}
+
+/// One download while it runs.
+struct Incoming<'a> {
+    /// Where contents go that come over the socket.
+    part: Option<&'a Part>,
+    progress: &'a Progress,
+    landed: Landed,
+    expected: Option<u64>,
+    ids: Option<(String, String)>,
+}
+
+impl Incoming<'_> {
+    async fn take(&mut self, answer: DownloadTaskResponse) -> Result<(), Error> {
+        self.ids = Some((answer.task_id, answer.peer_id));
+        match answer.response {
+            Some(Response::DownloadTaskStartedResponse(started)) => {
+                // 0 also stands for a length that is not known yet; an empty content then simply ends.
+                self.expected = Some(started.content_length).filter(|length| *length > 0);
+                if let Some(length) = self.expected {
+                    self.progress.expect(length);
+                }
+                // The pieces in this message are those that will be told of, not those that came.
+            }
+            Some(Response::DownloadPieceFinishedResponse(finished)) => {
+                if let Some(piece) = finished.piece {
+                    self.piece(piece).await?;
+                }
+            }
+            None => {}
+        }
+        Ok(())
+    }
+
+    async fn piece(&mut self, mut piece: Piece) -> Result<(), Error> {
+        if let Some(part) = self.part {
+            // A piece without its bytes is told of before they come.
+            let Some(content) = piece
+                .content
+                .take()
+                .filter(|content| content.len() as u64 == piece.length)
+            else {
+                return Ok(());
+            };
+            part.write_at(piece.offset, content).await?;
+        }
+        if self.landed.note(&piece) {
+            self.progress.advance(piece.length);
+        }
+        Ok(())
+    }
+
+    fn finish(self, args: &Args) -> Result<Received, Error> {
+        let traffic = self.landed.traffic();
+        let got = traffic.origin + traffic.peers + traffic.local;
+        let complete = self
+            .landed
+            .length()
+            .filter(|length| self.expected.is_none_or(|expected| expected == *length));
+        match (complete, self.ids) {
+            (Some(length), Some((task_id, peer_id))) => Ok(Received {
+                task_id,
+                peer_id,
+                length,
+                traffic,
+            }),
+            _ => Err(Error::Incomplete {
+                url: shown(args),
+                got,
+                expected: self.expected,
+            }),
+        }
+    }
+}
+
+fn request(args: &Args, delivery: &Delivery) -> Download {
+    let filtered = if args.filtered_query_param.is_empty() {
+        DEFAULT_FILTERED_QUERY_PARAMS
+            .iter()
+            .map(|name| (*name).to_owned())
+            .collect()
+    } else {
+        args.filtered_query_param.clone()
+    };
+    let given = |text: &String| Some(text.clone()).filter(|text| !text.is_empty());
+    let headers = args
+        .header
+        .iter()
+        .map(|header| (header.name.clone(), header.value.clone()));
+    Download {
+        url: args.url.to_string(),
+        digest: args.digest.as_ref().map(ToString::to_string),
+        tag: given(&args.tag),
+        application: given(&args.application),
+        priority: args.priority.number(),
+        filtered_query_params: filtered,
+        request_header: headers.collect(),
+        piece_length: args.piece_length.map(|length| length.as_u64()),
+        output_path: match delivery {
+            Delivery::Stream => None,
+            Delivery::File(path) => Some(path.to_string_lossy().into_owned()),
+        },
+        timeout: Some(dragonfly_api::duration(args.timeout)),
+        disable_back_to_source: args.disable_back_to_source,
+        need_piece_content: *delivery == Delivery::Stream,
+        force_hard_link: args.force_hard_link,
+        content_for_calculating_task_id: args.content_for_calculating_task_id.clone(),
+        // The delivery's name is ours; one that a killed dfget left there is of no value.
+        overwrite: true,
+        ..Download::default()
+    }
+}
+
+/// Whether the download may have failed only because the daemon can't write where we asked.
+fn may_be_the_path(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::Refused {
+            code: Code::PermissionDenied | Code::FailedPrecondition | Code::InvalidArgument | Code::Internal,
+            ..
+        }
+    )
+}
+
+fn no_link(args: &Args) -> Error {
+    Error::Refused {
+        url: shown(args),
+        message: "dfdaemon linked its cache to a path that is not the same here; leave --force-hard-link out"
+            .to_owned(),
+        code: Code::FailedPrecondition,
+    }
+}
+
+fn explain(args: &Args, status: &Status) -> Error {
+    let url = shown(args);
+    if let Some(origin) = dragonfly_api::backend_error_of(status) {
+        return match origin.status {
+            Some(status) => Error::Origin { url, status },
+            None => Error::Refused {
+                url,
+                message: format!("the origin can't be reached: {}", origin.message),
+                code: status.code(),
+            },
+        };
+    }
+    // What tonic makes of a connection that ends under a call.
+    let broken = matches!(
+        status.code(),
+        Code::Unavailable | Code::Unknown | Code::Internal | Code::Cancelled
+    );
+    if broken && std::error::Error::source(status).is_some() {
+        return Error::Lost;
+    }
+    Error::Refused {
+        url,
+        message: status.message().to_owned(),
+        code: status.code(),
+    }
+}
+
+/// The URL without what may be a credential.
+pub(super) fn shown(args: &Args) -> String {
+    let mut url = args.url.clone();
+    url.set_query(None);
+    // Only URLs that can't have a password refuse to lose it.
+    url.set_password(None).ok();
+    url.set_username("").ok();
+    url.to_string()
+}
+
+/// By the credentials of the socket's other end. Unknown counts as another user.
+async fn runs_as_us(socket: &Path) -> bool {
+    let Ok(stream) = UnixStream::connect(socket).await else {
+        return false;
+    };
+    stream
+        .peer_cred()
+        .is_ok_and(|credentials| credentials.uid() == rustix::process::geteuid().as_raw())
+}

@@ -1,0 +1,91 @@
+//! What has arrived, and from where.
+
+use dragonfly_api::common::{Piece, TrafficType};
+use serde::Serialize;
+use std::collections::BTreeMap;
+
+/// Bytes by where dfdaemon had them from.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub(super) struct Traffic {
+    /// The origin.
+    pub(super) origin: u64,
+    /// Other peers.
+    pub(super) peers: u64,
+    /// dfdaemon's own cache.
+    pub(super) local: u64,
+}
+
+/// The pieces that have arrived, in whatever order they came.
+#[derive(Debug, Default)]
+pub(super) struct Landed {
+    /// Length by offset.
+    spans: BTreeMap<u64, u64>,
+    traffic: Traffic,
+}
+
+impl Landed {
+    /// Notes a piece; says whether it is new.
+    pub(super) fn note(&mut self, piece: &Piece) -> bool {
+        if self.spans.insert(piece.offset, piece.length).is_some() {
+            return false;
+        }
+        let counter = match piece.traffic_type() {
+            TrafficType::BackToSource => &mut self.traffic.origin,
+            TrafficType::RemotePeer => &mut self.traffic.peers,
+            TrafficType::LocalPeer => &mut self.traffic.local,
+        };
+        *counter = counter.saturating_add(piece.length);
+        true
+    }
+
+    /// The length of the content if its pieces lie one behind the other from byte 0 without a gap.
+    pub(super) fn length(&self) -> Option<u64> {
+        self.spans.iter().try_fold(
+            0u64,
+            |end, (offset, length)| {
+                if *offset == end { end.checked_add(*length) } else { None }
+            },
+        )
+    }
+
+    /// Where the bytes came from.
+    pub(super) fn traffic(&self) -> Traffic {
+        self.traffic
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn piece(offset: u64, length: u64, traffic: TrafficType) -> Piece {
+        Piece {
+            offset,
+            length,
+            traffic_type: Some(traffic as i32),
+            ..Piece::default()
+        }
+    }
+
+    #[test]
+    fn pieces_in_any_order_make_a_content_and_a_gap_does_not() {
+        let mut landed = Landed::default();
+        assert_eq!(landed.length(), Some(0));
+        assert!(landed.note(&piece(4, 3, TrafficType::RemotePeer)));
+        assert_eq!(landed.length(), None);
+        assert!(landed.note(&piece(0, 4, TrafficType::BackToSource)));
+        assert_eq!(landed.length(), Some(7));
+    }
+
+    #[test]
+    fn a_piece_told_twice_counts_once() {
+        let mut landed = Landed::default();
+        assert!(landed.note(&piece(0, 4, TrafficType::LocalPeer)));
+        assert!(!landed.note(&piece(0, 4, TrafficType::LocalPeer)));
+        let traffic = Traffic {
+            local: 4,
+            ..Traffic::default()
+        };
+        assert_eq!(landed.traffic(), traffic);
+    }
+}
