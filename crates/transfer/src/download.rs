@@ -11,6 +11,7 @@ mod control;
 mod cutter;
 mod driver;
 mod error;
+mod hunger;
 mod origin;
 mod outbox;
 mod parent;
@@ -70,7 +71,8 @@ pub enum Report {
     /// The origin said how long the content is.
     ContentLength(u64),
     /// The origin did not give what was asked for, and is left alone until the next
-    /// [`back_to_source`](Control::back_to_source).
+    /// [`back_to_source`](Control::back_to_source). If nothing else is under way the download starves, which is not
+    /// said again.
     SourceFailed(dragonfly_source::Error),
     /// Every byte of the whole content is present and agrees with the digest, if one is known. What remains is to put
     /// it safely on the disk; [`Report::Complete`] follows.

@@ -43,7 +43,8 @@ impl Control {
         (Self(sender), receiver)
     }
 
-    /// A parent has pieces.
+    /// A parent has pieces. One that failed three times in a row is not asked again before it was
+    /// [gone](Self::parent_gone) and came back.
     pub async fn parent_has(&self, pieces: ParentPieces) {
         self.send(Message::ParentHas(pieces)).await;
     }

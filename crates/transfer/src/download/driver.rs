@@ -2,6 +2,7 @@
 
 use super::control::Message;
 use super::error::{Error, Unwritten};
+use super::hunger::Hunger;
 use super::origin::{Claim, Consequence, Ended, Happening, Origin};
 use super::outbox::Outbox;
 use super::parent::{Address, Fetch, Fetched, Unfetched};
@@ -16,10 +17,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep_until};
 
-/// How long nothing may be under way before that is called starving, while parents may still announce more.
-const PATIENCE: Duration = Duration::from_secs(1);
 /// Reports that may wait to be sent before no more work is started.
 const MAX_UNSENT: usize = 1024;
 
@@ -38,19 +36,6 @@ pub(super) struct Driver {
     hunger: Hunger,
     length_was_told: bool,
     said_complete: bool,
-}
-
-/// Whether, and since when, there is nothing to do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Hunger {
-    /// Nothing is known yet that could be done.
-    Asleep,
-    /// Something is under way, or was a moment ago.
-    Fed,
-    /// Starving, if nothing begins before this time.
-    Until(Instant),
-    /// Starving, and that was said.
-    Said,
 }
 
 /// What the driver waits for.
@@ -95,7 +80,7 @@ impl Driver {
             outbox: Outbox::new(reports),
             addresses: HashMap::new(),
             fetches: JoinSet::new(),
-            hunger: Hunger::Asleep,
+            hunger: Hunger::default(),
             length_was_told: record.content_length.is_some(),
             said_complete: false,
             transfer,
@@ -119,6 +104,9 @@ impl Driver {
             return Ok(End::Complete);
         }
         loop {
+            if self.task.is_gone() {
+                return Err(dragonfly_storage::Error::Gone.into());
+            }
             self.learn_layout();
             self.verifier.advance(&self.task);
             if self.plan.is_whole() && self.finish().await? {
@@ -129,7 +117,8 @@ impl Driver {
                 self.said_complete = true;
             }
             self.start();
-            self.feel();
+            let busy = !self.plan.is_idle() || self.origin.is_allowed() || self.plan.is_complete();
+            self.hunger.feel(busy, self.plan.has_live_parent());
             match self.next_event().await {
                 Event::Told(None) => return Ok(End::Cancelled),
                 Event::Told(Some(message)) => self.told(message)?,
@@ -141,17 +130,13 @@ impl Driver {
                 Event::Changed => self.look_elsewhere(),
                 Event::Starved => {
                     self.outbox.push(Report::Starving);
-                    self.hunger = Hunger::Said;
+                    self.hunger.said();
                 }
             }
         }
     }
 
     async fn next_event(&mut self) -> Event {
-        let starved_at = match self.hunger {
-            Hunger::Until(at) => Some(at),
-            Hunger::Asleep | Hunger::Fed | Hunger::Said => None,
-        };
         let elsewhere = !self.plan.being_done_elsewhere().is_empty();
         tokio::select! {
             message = self.controls.recv() => Event::Told(message),
@@ -161,11 +146,11 @@ impl Driver {
                 // Nobody cancels a fetch but the end of this future or of the runtime.
                 Err(_) => std::future::pending().await,
             },
-            happening = self.origin.next() => Event::Origin(happening),
+            happening = self.origin.next(), if self.outbox.len() <= MAX_UNSENT => Event::Origin(happening),
             result = self.verifier.stepped() => Event::Hashed(result),
             () = self.outbox.sent_one() => Event::Sent,
             Ok(()) = self.changes.changed(), if elsewhere => Event::Changed,
-            () = sleep_until(starved_at.unwrap_or_else(Instant::now)), if starved_at.is_some() => Event::Starved,
+            () = self.hunger.starved() => Event::Starved,
         }
     }
 
@@ -207,29 +192,10 @@ impl Driver {
         self.origin.start(&mut self.plan);
     }
 
-    /// Notices when there is nothing to do.
-    fn feel(&mut self) {
-        let fed = !self.plan.is_idle() || self.origin.is_allowed() || self.plan.is_complete();
-        self.hunger = match self.hunger {
-            Hunger::Asleep => Hunger::Asleep,
-            _ if fed => Hunger::Fed,
-            Hunger::Said => Hunger::Said,
-            _ if !self.plan.has_live_parent() => Hunger::Until(Instant::now()),
-            Hunger::Until(at) => Hunger::Until(at),
-            Hunger::Fed => Hunger::Until(Instant::now() + PATIENCE),
-        };
-    }
-
-    fn awaken(&mut self) {
-        if self.hunger == Hunger::Asleep {
-            self.hunger = Hunger::Fed;
-        }
-    }
-
     fn told(&mut self, message: Message) -> Result<(), Error> {
         match message {
             Message::ParentHas(pieces) => {
-                self.awaken();
+                self.hunger.awaken();
                 let address = Address {
                     addr: pieces.addr,
                     reuse: pieces.reuse,
@@ -238,12 +204,12 @@ impl Driver {
                 self.plan.parent_has(&pieces.peer, &pieces.numbers);
             }
             Message::ParentGone(peer) => {
-                self.awaken();
+                self.hunger.awaken();
                 self.addresses.remove(&peer);
                 self.plan.parent_gone(&peer);
             }
             Message::BackToSource(request) => {
-                self.awaken();
+                self.hunger.awaken();
                 self.origin.allow(*request);
             }
             Message::StopSource => {
@@ -339,7 +305,10 @@ impl Driver {
         self.settle(self.plan.claimed_by_origin());
         match consequence {
             Consequence::AskAgain => {}
-            Consequence::Leave(error) => self.outbox.push(Report::SourceFailed(error)),
+            Consequence::Leave(error) => {
+                self.outbox.push(Report::SourceFailed(error));
+                self.hunger.said();
+            }
             Consequence::Storage(error) => return Err(error.into()),
             Consequence::Changed => {
                 self.task.quarantine("the origin's content has changed").await?;

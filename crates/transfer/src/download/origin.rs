@@ -96,9 +96,9 @@ impl Origin {
     /// Allows the origin to be asked.
     pub(super) fn allow(&mut self, mut request: Request) {
         request.range = None;
-        if request.if_match.is_none() {
-            request.if_match = Validator::of_pairs(&self.task.record().response_headers);
-        }
+        let pinned = self.request.take().and_then(|request| request.if_match);
+        let recorded = || Validator::of_pairs(&self.task.record().response_headers);
+        request.if_match = request.if_match.or(pinned).or_else(recorded);
         self.request = Some(request);
     }
 

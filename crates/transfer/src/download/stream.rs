@@ -62,7 +62,8 @@ pub(super) struct Stream {
     pub(super) sources: Sources,
     pub(super) limit: RateLimit,
     pub(super) request: Request,
-    /// Whether an answer with the whole content may be taken in place of a range.
+    /// Whether this is the first that is heard of the origin: an answer with the whole content may be taken in place
+    /// of a range.
     pub(super) first: bool,
     /// Whether all bytes must be of one version of the content.
     pub(super) one_version: bool,
@@ -87,7 +88,8 @@ impl Stream {
             if cutter.landed() > landed {
                 breaks = 0;
             }
-            if breaks == MAX_BREAKS {
+            // An origin that never gave anything was asked more than once already: there may be another source.
+            if breaks == MAX_BREAKS || (self.first && cutter.landed() == 0) {
                 return Err(StreamError::Source(broken));
             }
             sleep(FIRST_PAUSE * 2_u32.pow(breaks)).await;
