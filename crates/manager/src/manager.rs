@@ -14,6 +14,7 @@ use dragonfly_service::ops::{self, Routes};
 use dragonfly_service::tls::{self, ServerTls};
 use dragonfly_service::{Metrics, Ready, Workers, exit, net};
 use secrecy::{ExposeSecret, SecretString};
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -98,6 +99,9 @@ pub enum RunError {
     /// The gRPC server failed.
     #[error(transparent)]
     Grpc(#[from] grpc::Error),
+    /// A server ended by a defect of ours.
+    #[error("the {0} server stopped; the log says more")]
+    Stopped(&'static str),
 }
 
 impl RunError {
@@ -179,18 +183,21 @@ impl Manager {
     /// Serves until `cancel`, lets running requests end, and closes the store.
     pub async fn run(self, cancel: CancellationToken) -> Result<(), RunError> {
         let workers = Workers::new(cancel.child_token());
-        let (failed, failure) = oneshot::channel();
+        // A sender that is dropped says that its server stopped, whatever the reason.
+        let (grpc_stops, grpc_stopped) = oneshot::channel();
+        let (rest_stops, rest_stopped) = oneshot::channel::<Infallible>();
         let grpc = self.grpc.serve(self.grpc_listener, workers.cancel_token());
         workers.spawn("manager gRPC", async move {
             if let Err(error) = grpc.await {
                 // Nobody waits for it only if the manager is stopping anyway.
-                failed.send(error).ok();
+                grpc_stops.send(error).ok();
             }
         });
-        workers.spawn(
-            "manager REST",
-            self.rest.serve(self.rest_listener, workers.cancel_token()),
-        );
+        let rest = self.rest.serve(self.rest_listener, workers.cancel_token());
+        workers.spawn("manager REST", async move {
+            let _stops = rest_stops;
+            rest.await;
+        });
         if let Some((listener, metrics)) = self.ops {
             let routes = Routes {
                 ready: self.ready.clone(),
@@ -201,8 +208,10 @@ impl Manager {
         tracing::info!(rest = %self.addresses.rest, grpc = %self.addresses.grpc, "the manager serves");
         self.ready.set();
         let outcome = tokio::select! {
+            biased;
             () = cancel.cancelled() => Ok(()),
-            Ok(error) = failure => Err(error.into()),
+            error = grpc_stopped => Err(error.map_or(RunError::Stopped("gRPC"), RunError::Grpc)),
+            _ = rest_stopped => Err(RunError::Stopped("REST")),
         };
         if let Err(error) = workers.drain(DRAIN).await {
             tracing::warn!(%error, "the manager cut off requests");

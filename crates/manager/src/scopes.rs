@@ -31,10 +31,20 @@ pub(crate) struct Matchers {
 /// A text in a scope that is no CIDR or no regular expression. The operator's fault.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Malformed {
-    #[error("scopes.cidrs has {0:?}, which is no network, such as 10.0.0.0/8")]
+    #[error("has {0:?}, which is no network, such as 10.0.0.0/8")]
     Cidr(String),
-    #[error("scopes.hostnames has {pattern:?}, which is no regular expression: {why}")]
+    #[error("has {pattern:?}, which is no regular expression: {why}")]
     Hostname { pattern: String, why: String },
+}
+
+impl Malformed {
+    /// Where it stands.
+    pub(crate) fn field(&self) -> &'static str {
+        match self {
+            Self::Cidr(_) => "scopes.cidrs",
+            Self::Hostname { .. } => "scopes.hostnames",
+        }
+    }
 }
 
 /// What a peer says about itself.
@@ -177,6 +187,10 @@ impl Matchers {
     }
 
     fn hostname(&self, hostname: &str) -> Option<(usize, Reason)> {
+        if hostname.is_empty() {
+            // Else a pattern such as `.*` would match those that say nothing.
+            return None;
+        }
         let pattern = self.hostnames.iter().find(|pattern| pattern.is_match(hostname))?;
         Some((0, Reason::Hostname(pattern.as_str().to_owned())))
     }

@@ -14,6 +14,10 @@ pub const FEATURE_PREHEAT: &str = "preheat";
 const MAX_HOSTNAME_CHARS: usize = 253;
 /// The most characters of an IDC or a location.
 const MAX_PLACE_CHARS: usize = 1024;
+/// The most features of a scheduler.
+const MAX_FEATURES: usize = 16;
+/// The most characters of a feature.
+const MAX_FEATURE_CHARS: usize = 64;
 
 /// Whether a member is alive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -380,10 +384,12 @@ fn check_places(idc: &str, location: &str, problems: &mut Problems) {
     problems.chars("location", location, 0..=MAX_PLACE_CHARS);
 }
 
+/// What a scheduler of another version can do is not ours to judge.
 fn check_features(features: &[String], problems: &mut Problems) {
+    if features.len() > MAX_FEATURES {
+        problems.push("features", format_args!("must have at most {MAX_FEATURES} entries"));
+    }
     for feature in features {
-        if ![FEATURE_SCHEDULE, FEATURE_PREHEAT].contains(&feature.as_str()) {
-            problems.push("features", format_args!("can't have {feature:?}"));
-        }
+        problems.chars("features", feature, 1..=MAX_FEATURE_CHARS);
     }
 }

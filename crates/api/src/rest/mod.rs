@@ -57,6 +57,11 @@ pub struct Page {
 impl Page {
     /// The most entries that a page may hold.
     pub const MAX_PER_PAGE: u64 = 10_000_000;
+
+    /// How many entries come before this page.
+    pub fn offset(&self) -> u64 {
+        self.page.saturating_sub(1).saturating_mul(self.per_page)
+    }
 }
 
 impl Default for Page {

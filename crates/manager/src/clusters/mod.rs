@@ -23,6 +23,7 @@ use sea_orm::{
     PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, sea_query::Expr,
 };
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// What clusters are called in errors.
@@ -35,14 +36,18 @@ const SNAPSHOT_AGE: Duration = Duration::from_secs(5);
 #[derive(Debug, Clone)]
 pub(crate) struct Clusters {
     store: Store,
-    snapshot: Cache<(), Arc<Snapshot>>,
+    /// The latest snapshot, by the generation in which it was begun.
+    snapshot: Cache<u64, Arc<Snapshot>>,
+    /// Grows with every change, so that a snapshot that was begun before the change is not found after it.
+    generation: Arc<AtomicU64>,
 }
 
 impl Clusters {
     pub(crate) fn new(store: Store) -> Self {
         Self {
             store,
-            snapshot: Cache::builder().max_capacity(1).time_to_live(SNAPSHOT_AGE).build(),
+            snapshot: Cache::builder().max_capacity(2).time_to_live(SNAPSHOT_AGE).build(),
+            generation: Arc::default(),
         }
     }
 
@@ -58,7 +63,7 @@ impl Clusters {
             .find_also_related(scheduler_cluster::Entity)
             .find_also_related(seed_peer_cluster::Entity)
             .order_by_asc(cluster_link::Column::SchedulerClusterId)
-            .offset(members::offset(page))
+            .offset(page.offset())
             .limit(page.per_page);
         if let Some(name) = name {
             select = select.filter(scheduler_cluster::Column::Name.eq(name));
@@ -84,7 +89,7 @@ impl Clusters {
             select = select.filter(seed_peer_cluster::Column::Name.eq(name));
         }
         let total = select.clone().count(self.store.db()).await?;
-        let select = select.offset(members::offset(page)).limit(page.per_page);
+        let select = select.offset(page.offset()).limit(page.per_page);
         Ok((select.all(self.store.db()).await?, total))
     }
 
@@ -117,7 +122,7 @@ impl Clusters {
             .map_err(|error| Error::unless_exists(error, WHAT, &name))?;
         let cluster = find(&transaction, crate::error::wire_id(id)).await?;
         transaction.commit().await?;
-        self.snapshot.invalidate(&()).await;
+        self.changed();
         Ok(cluster)
     }
 
@@ -145,7 +150,7 @@ impl Clusters {
             .map_err(|error| Error::unless_exists(error, WHAT, &name))?;
         let cluster = find(&transaction, id).await?;
         transaction.commit().await?;
-        self.snapshot.invalidate(&()).await;
+        self.changed();
         Ok(cluster)
     }
 
@@ -177,14 +182,21 @@ impl Clusters {
             .exec(&transaction)
             .await?;
         transaction.commit().await?;
-        self.snapshot.invalidate(&()).await;
+        self.changed();
         Ok(())
+    }
+
+    fn changed(&self) {
+        self.generation.fetch_add(1, Ordering::Release);
     }
 
     /// All clusters, with their scopes parsed.
     pub(crate) async fn snapshot(&self) -> Result<Arc<Snapshot>, Error> {
+        let generation = self.generation.load(Ordering::Acquire);
         self.snapshot
-            .try_get_with((), async { Snapshot::load(self.store.db()).await.map(Arc::new) })
+            .try_get_with(generation, async {
+                Snapshot::load(self.store.db()).await.map(Arc::new)
+            })
             .await
             .map_err(|error: Arc<DbErr>| Error::Store((*error).clone()))
     }
@@ -209,7 +221,7 @@ fn check_patterns(
 ) {
     if let Some(scopes) = scopes {
         for malformed in Matchers::parse(scopes).1 {
-            problems.push("", malformed);
+            problems.push(malformed.field(), &malformed);
         }
     }
     let lists: [(&str, Option<&BlockList>); 2] = [

@@ -44,7 +44,8 @@ impl Cluster {
         for malformed in malformed {
             tracing::warn!(
                 cluster.id = self.scheduler.id,
-                "a part of a cluster's scopes is ignored: {malformed}"
+                "a part of a cluster's scopes is ignored: {} {malformed}",
+                malformed.field()
             );
         }
         Candidate::new(wire_id(self.scheduler.id), self.scheduler.is_default, matchers)

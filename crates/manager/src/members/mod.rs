@@ -8,7 +8,7 @@ pub(crate) mod seed_peers;
 
 use crate::error::{Error, row_id};
 use crate::store::Time;
-use dragonfly_api::rest::{MemberState, Page};
+use dragonfly_api::rest::MemberState;
 use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, Select};
 use std::net::IpAddr;
 
@@ -106,11 +106,6 @@ fn state(lease_until: Time, now: Time) -> MemberState {
     } else {
         MemberState::Inactive
     }
-}
-
-/// Entries before a page.
-pub(crate) fn offset(page: Page) -> u64 {
-    page.page.saturating_sub(1).saturating_mul(page.per_page)
 }
 
 /// An address as the database keeps it: one text for one address.

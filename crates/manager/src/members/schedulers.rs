@@ -1,6 +1,6 @@
 //! Schedulers.
 
-use super::{Identity, Member, ip_text, offset, port, state};
+use super::{Identity, Member, ip_text, port, state};
 use crate::error::{Error, row_id, wire_id};
 use crate::store::entity::scheduler::{ActiveModel, Column, Entity, Model};
 use crate::store::entity::scheduler_cluster;
@@ -137,7 +137,7 @@ pub(crate) async fn list(
         None => rows,
     };
     let total = rows.clone().count(store.db()).await?;
-    let rows = rows.offset(offset(page)).limit(page.per_page);
+    let rows = rows.offset(page.offset()).limit(page.per_page);
     Ok((rows.all(store.db()).await?, total))
 }
 
@@ -156,7 +156,9 @@ pub(crate) fn wire(model: Model, now: Time) -> Scheduler {
         state: state(model.lease_until, now),
         features: model.features.0,
         config: SchedulerConfig {
-            manager_keep_alive_interval: wire_id(model.keep_alive_interval_ms).saturating_mul(1_000_000),
+            manager_keep_alive_interval: u64::try_from(model.keep_alive_interval_ms)
+                .unwrap_or(0)
+                .saturating_mul(1_000_000),
         },
         scheduler_cluster_id: wire_id(model.scheduler_cluster_id),
         last_keep_alive_at: model.last_keep_alive_at.map(Time::timestamp),

@@ -1,6 +1,6 @@
 //! Seed peers.
 
-use super::{Identity, Member, ip_text, lease, offset, port, state};
+use super::{Identity, Member, ip_text, lease, port, state};
 use crate::error::{Error, row_id, wire_id};
 use crate::store::entity::seed_peer::{ActiveModel, Column, Entity, Model};
 use crate::store::entity::seed_peer_cluster;
@@ -173,7 +173,7 @@ pub(crate) async fn list(
         None => rows,
     };
     let total = rows.clone().count(store.db()).await?;
-    let rows = rows.offset(offset(page)).limit(page.per_page);
+    let rows = rows.offset(page.offset()).limit(page.per_page);
     Ok((rows.all(store.db()).await?, total))
 }
 

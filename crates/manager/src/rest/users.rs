@@ -4,7 +4,7 @@ use super::Rest;
 use super::error::{Problem, challenge};
 use super::input::{Id, Input};
 use crate::store::Time;
-use crate::users::Caller;
+use crate::users::{Attempt, Caller};
 use axum::extract::{ConnectInfo, State};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
@@ -18,7 +18,7 @@ pub(super) async fn sign_in(
     ConnectInfo(from): ConnectInfo<SocketAddr>,
     Input(sign_in): Input<SignIn>,
 ) -> Response {
-    match rest.users.sign_in(sign_in, from.ip(), Time::now()).await {
+    match rest.users.sign_in(sign_in, attempt(from)).await {
         Ok(session) => ([(SET_COOKIE, rest.cookie().of(&session))], Json(session)).into_response(),
         Err(error) => {
             rest.counts.sign_in_failed();
@@ -42,8 +42,13 @@ pub(super) async fn reset_password(
     Id(id): Id,
     Input(reset): Input<ResetPassword>,
 ) -> Result<impl IntoResponse, Problem> {
-    rest.users
-        .reset_password(&caller, id, reset, from.ip(), Time::now())
-        .await?;
+    rest.users.reset_password(&caller, id, reset, attempt(from)).await?;
     Ok([(SET_COOKIE, rest.cookie().removal())])
+}
+
+fn attempt(from: SocketAddr) -> Attempt {
+    Attempt {
+        from: from.ip(),
+        now: Time::now(),
+    }
 }

@@ -157,7 +157,7 @@ fn malformed_scopes_are_told_and_the_rest_still_matches() {
 fn an_empty_hostname_idc_or_location_matches_no_scope_for_it() {
     let clusters = [
         candidate(1, true, &Scopes::default()),
-        candidate(2, false, &scopes("a", "b", &[], &["x"])),
+        candidate(2, false, &scopes("a", "b", &[], &[".*"])),
     ];
     assert_eq!(chosen(&clusters, &Origin::default()).reason, Reason::Default);
     assert_eq!(chosen(&clusters, &origin("", "", "|", "||")).reason, Reason::Default);

@@ -18,6 +18,9 @@ use sea_orm::{
     TransactionOptions, TransactionTrait,
 };
 use sea_orm_migration::MigratorTrait;
+use std::fs::OpenOptions;
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -29,7 +32,16 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// A store that can't be opened. The disk's or the operator's fault.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// The database can't be opened or created.
+    /// The database's file can't be created.
+    #[error("can't create or write the database {}", path.display())]
+    Create {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+    /// The database can't be opened.
     #[error("can't open the database {}", path.display())]
     Connect {
         /// Its file.
@@ -61,6 +73,10 @@ pub(crate) struct Store {
 impl Store {
     /// Opens the SQLite database at `path`, which it creates, and brings its schema up to date.
     pub(crate) async fn open_sqlite(path: &Path) -> Result<Self, OpenError> {
+        create(path).map_err(|source| OpenError::Create {
+            path: path.to_owned(),
+            source,
+        })?;
         let db = Database::connect(sqlite_options(path))
             .await
             .map_err(|source| OpenError::Connect {
@@ -103,6 +119,14 @@ impl Store {
     }
 }
 
+/// Makes the file if it is missing, for its owner only: it holds hashes of passwords. SQLite gives the files beside it
+/// the same mode.
+fn create(path: &Path) -> io::Result<()> {
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(false).mode(0o600);
+    options.open(path).map(drop)
+}
+
 fn sqlite_options(path: &Path) -> ConnectOptions {
     let path = path.to_owned();
     // The URL only names the engine: a path in it would have to be escaped.
@@ -114,7 +138,6 @@ fn sqlite_options(path: &Path) -> ConnectOptions {
         .map_sqlx_sqlite_opts(move |options| {
             options
                 .filename(&path)
-                .create_if_missing(true)
                 .pragma("journal_mode", "WAL")
                 .busy_timeout(BUSY_TIMEOUT)
                 .foreign_keys(true)
@@ -125,17 +148,22 @@ fn sqlite_options(path: &Path) -> ConnectOptions {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::fs::PermissionsExt;
 
     #[tokio::test]
     async fn the_database_waits_for_other_writers_keeps_a_log_and_checks_references() {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open_sqlite(&dir.path().join("a b%20?.db")).await.unwrap();
-        for (pragma, expected) in [("journal_mode", "wal"), ("busy_timeout", "5000"), ("foreign_keys", "1")] {
+        for (pragma, column, expected) in [
+            ("journal_mode", "journal_mode", "wal"),
+            ("busy_timeout", "timeout", "5000"),
+            ("foreign_keys", "foreign_keys", "1"),
+        ] {
             let row = store
                 .db()
                 .query_one_raw(sea_orm::Statement::from_string(
                     sea_orm::DbBackend::Sqlite,
-                    format!("SELECT CAST(value AS TEXT) FROM (SELECT * FROM pragma_{pragma}) AS p(value)"),
+                    format!("SELECT CAST({column} AS TEXT) FROM pragma_{pragma}"),
                 ))
                 .await
                 .unwrap()
@@ -143,6 +171,11 @@ mod tests {
             assert_eq!(row.try_get_by_index::<String>(0).unwrap(), expected, "{pragma}");
         }
         store.ping().await.unwrap();
+        for suffix in ["", "-wal"] {
+            let file = dir.path().join(format!("a b%20?.db{suffix}"));
+            let mode = std::fs::metadata(file).unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, 0o600, "{suffix}");
+        }
         store.close().await.unwrap();
         assert!(dir.path().join("a b%20?.db").exists());
         assert!(!dir.path().join("a b%20?.db-wal").exists());

@@ -73,6 +73,13 @@ pub(crate) struct Caller {
     must_change_password: bool,
 }
 
+/// Where and when a password is tried.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Attempt {
+    pub(crate) from: IpAddr,
+    pub(crate) now: Time,
+}
+
 /// All that can be asked about users.
 #[derive(Debug)]
 pub(crate) struct Users {
@@ -95,11 +102,13 @@ impl Users {
     }
 
     /// A session for the right password. It takes the same time whether or not there is such a user.
-    pub(crate) async fn sign_in(&self, sign_in: SignIn, from: IpAddr, now: Time) -> Result<Session, Error> {
+    pub(crate) async fn sign_in(&self, sign_in: SignIn, attempt: Attempt) -> Result<Session, Error> {
         sign_in
             .checked()
             .map_err(|problems| Error::Invalid(problems.to_string()))?;
-        self.throttle.check(from, &sign_in.name).map_err(Error::Throttled)?;
+        self.throttle
+            .check(attempt.from, &sign_in.name)
+            .map_err(Error::Throttled)?;
         let user = user::Entity::find()
             .filter(user::Column::Name.eq(sign_in.name.as_str()))
             .one(self.store.db())
@@ -108,11 +117,11 @@ impl Users {
         let right = self.hasher.verify(hash, sign_in.password).await?;
         match user {
             Some(user) if right && user.state == user::ENABLED => {
-                tracing::info!(user.name = user.name, client.address = %from, "signed in");
-                Ok(self.sessions.open(user.id, user.session_epoch, now))
+                tracing::info!(user.name = user.name, client.address = %attempt.from, "signed in");
+                Ok(self.sessions.open(user.id, user.session_epoch, attempt.now))
             }
             _ => {
-                tracing::info!(client.address = %from, "refused a sign-in");
+                tracing::info!(client.address = %attempt.from, "refused a sign-in");
                 Err(Error::WrongPassword)
             }
         }
@@ -166,8 +175,7 @@ impl Users {
         caller: &Caller,
         id: u64,
         reset: ResetPassword,
-        from: IpAddr,
-        now: Time,
+        attempt: Attempt,
     ) -> Result<(), Error> {
         if caller.id != id {
             return Err(Error::Forbidden {
@@ -177,7 +185,9 @@ impl Users {
             });
         }
         check_new(&reset)?;
-        self.throttle.check(from, &caller.name).map_err(Error::Throttled)?;
+        self.throttle
+            .check(attempt.from, &caller.name)
+            .map_err(Error::Throttled)?;
         let user = user::Entity::find_by_id(crate::error::row_id(id))
             .one(self.store.db())
             .await?
@@ -191,7 +201,7 @@ impl Users {
             .col_expr(user::Column::EncryptedPassword, Expr::value(hash))
             .col_expr(user::Column::MustChangePassword, Expr::value(false))
             .col_expr(user::Column::SessionEpoch, Expr::col(user::Column::SessionEpoch).add(1))
-            .col_expr(user::Column::UpdatedAt, Expr::value(now))
+            .col_expr(user::Column::UpdatedAt, Expr::value(attempt.now))
             .filter(user::Column::Id.eq(user.id))
             // Of two that change it at the same time, one has given the wrong old password.
             .filter(user::Column::EncryptedPassword.eq(old))
@@ -200,7 +210,7 @@ impl Users {
         if changed.rows_affected == 0 {
             return Err(Error::WrongPassword);
         }
-        tracing::info!(user.name = caller.name, client.address = %from, "set a new password");
+        tracing::info!(user.name = caller.name, client.address = %attempt.from, "set a new password");
         Ok(())
     }
 }

@@ -1,0 +1,328 @@
+//! A running manager and its callers.
+
+use dragonfly_api::manager::manager_client::ManagerClient;
+use dragonfly_api::manager::{
+    KeepAliveRequest, ListSchedulersRequest, SourceType, UpdateSchedulerRequest, UpdateSeedPeerRequest,
+};
+use dragonfly_manager::config::Raw;
+use dragonfly_manager::{Addresses, Config, Manager};
+use dragonfly_service::{Workers, tls};
+use reqwest::{Method, StatusCode};
+use sea_orm::{ConnectionTrait, Database};
+use serde_json::{Value, json};
+use std::future::Future;
+use std::path::Path;
+use std::time::Duration;
+use tempfile::TempDir;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::sync::CancellationToken;
+use tonic::Status;
+use tonic::transport::{Channel, Endpoint};
+
+pub(crate) const PASSWORD: &str = "correct horse";
+
+pub(crate) struct Room {
+    pub(crate) dir: TempDir,
+    pub(crate) addresses: Addresses,
+    workers: Workers,
+}
+
+/// Everything on free ports of the loopback, root's first password set.
+pub(crate) fn config(dir: &Path) -> Config {
+    let text = format!(
+        "server:\n  dataDir: {}\n  grpc: {{listenIP: 127.0.0.1, port: {{start: 0}}}}\n  rest: {{addr: '127.0.0.1:0'}}\n\
+         metrics: {{enable: true, addr: '127.0.0.1:0'}}\n",
+        dir.display()
+    );
+    let raw: Raw = dragonfly_service::config::parse(&text, "test").unwrap();
+    let mut config = Config::try_from(raw).unwrap();
+    config.initial_root_password = Some(PASSWORD.into());
+    config
+}
+
+impl Room {
+    pub(crate) async fn start() -> Self {
+        Self::start_with(|_| {}).await
+    }
+
+    pub(crate) async fn start_with(change: impl FnOnce(&mut Config)) -> Self {
+        Self::start_in(tempfile::tempdir().unwrap(), change).await
+    }
+
+    pub(crate) async fn start_in(dir: TempDir, change: impl FnOnce(&mut Config)) -> Self {
+        tls::install_provider();
+        let mut config = config(dir.path());
+        change(&mut config);
+        let manager = Manager::build(config).await.unwrap();
+        let (addresses, ready) = (manager.addresses(), manager.ready());
+        let workers = Workers::new(CancellationToken::new());
+        let cancel = workers.cancel_token();
+        workers.spawn("manager", async move { manager.run(cancel).await.unwrap() });
+        ready.wait().await;
+        Self {
+            dir,
+            addresses,
+            workers,
+        }
+    }
+
+    /// Stops the manager in order and leaves its data.
+    pub(crate) async fn stop(self) -> TempDir {
+        self.workers.drain(Duration::from_secs(60)).await.unwrap();
+        self.dir
+    }
+
+    pub(crate) fn anonymous(&self) -> Api {
+        Api {
+            client: reqwest::Client::builder().no_proxy().build().unwrap(),
+            base: format!("http://{}", self.addresses.rest),
+            token: None,
+        }
+    }
+
+    pub(crate) async fn root(&self) -> Api {
+        self.signed_in("root", PASSWORD).await
+    }
+
+    pub(crate) async fn signed_in(&self, name: &str, password: &str) -> Api {
+        let anonymous = self.anonymous();
+        let answer = anonymous.sign_in(name, password).await;
+        assert_eq!(answer.status, StatusCode::OK, "{:?}", answer.body);
+        Api {
+            token: Some(answer.body["token"].as_str().unwrap().to_owned()),
+            ..anonymous
+        }
+    }
+
+    pub(crate) async fn channel(&self) -> Channel {
+        let endpoint = Endpoint::from_shared(format!("http://{}", self.addresses.grpc)).unwrap();
+        endpoint.connect().await.unwrap()
+    }
+
+    pub(crate) async fn grpc(&self) -> ManagerClient<Channel> {
+        ManagerClient::new(self.channel().await)
+    }
+
+    /// Changes the database behind the manager's back, as later versions of its own API will.
+    pub(crate) async fn sql(&self, statement: &str) {
+        let url = format!("sqlite://{}", self.dir.path().join("manager.db").display());
+        let db = Database::connect(url).await.unwrap();
+        db.execute_unprepared(statement).await.unwrap();
+        db.close().await.unwrap();
+    }
+}
+
+/// A caller of REST.
+pub(crate) struct Api {
+    pub(crate) client: reqwest::Client,
+    pub(crate) base: String,
+    pub(crate) token: Option<String>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: reqwest::header::HeaderMap,
+    pub(crate) body: Value,
+}
+
+impl Api {
+    pub(crate) async fn send(&self, method: Method, path: &str, body: Option<Value>) -> Answer {
+        let mut request = self.client.request(method, format!("{}{path}", self.base));
+        if let Some(token) = &self.token {
+            request = request.bearer_auth(token);
+        }
+        if let Some(body) = body {
+            request = request.body(body.to_string());
+        }
+        let response = request.send().await.unwrap();
+        let (status, headers) = (response.status(), response.headers().clone());
+        let text = response.text().await.unwrap();
+        let body = match text.as_str() {
+            "" => Value::Null,
+            text => serde_json::from_str(text).unwrap_or_else(|_| panic!("no JSON: {text}")),
+        };
+        Answer { status, headers, body }
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        self.send(Method::GET, path, None).await
+    }
+
+    pub(crate) async fn post(&self, path: &str, body: Value) -> Answer {
+        self.send(Method::POST, path, Some(body)).await
+    }
+
+    pub(crate) async fn patch(&self, path: &str, body: Value) -> Answer {
+        self.send(Method::PATCH, path, Some(body)).await
+    }
+
+    pub(crate) async fn delete(&self, path: &str) -> Answer {
+        self.send(Method::DELETE, path, None).await
+    }
+
+    pub(crate) async fn sign_in(&self, name: &str, password: &str) -> Answer {
+        self.post("/api/v1/users/signin", json!({"name": name, "password": password}))
+            .await
+    }
+
+    /// Makes a cluster with these scopes and returns its id.
+    pub(crate) async fn add_cluster(&self, name: &str, scopes: Value) -> u64 {
+        let answer = self.post("/api/v1/clusters", cluster(name, scopes)).await;
+        assert_eq!(answer.status, StatusCode::OK, "{:?}", answer.body);
+        answer.body["id"].as_u64().unwrap()
+    }
+
+    pub(crate) async fn state_of_scheduler(&self, id: u64) -> String {
+        let answer = self.get(&format!("/api/v1/schedulers/{id}")).await;
+        answer.body["state"].as_str().unwrap().to_owned()
+    }
+}
+
+impl Answer {
+    #[track_caller]
+    pub(crate) fn ok(self) -> Value {
+        assert_eq!(self.status, StatusCode::OK, "{:?}", self.body);
+        self.body
+    }
+
+    /// The text of a refusal with this status.
+    #[track_caller]
+    pub(crate) fn refused(self, status: StatusCode) -> String {
+        assert_eq!(self.status, status, "{:?}", self.body);
+        let key = match status {
+            StatusCode::UNPROCESSABLE_ENTITY => "errors",
+            _ => "message",
+        };
+        self.body[key].as_str().expect("a text").to_owned()
+    }
+}
+
+/// The body of ADD CLUSTER as the console of Dragonfly 2.5 sends it.
+pub(crate) fn cluster(name: &str, scopes: Value) -> Value {
+    json!({
+        "name": name,
+        "bio": "",
+        "scopes": scopes,
+        "scheduler_cluster_config": {"candidate_parent_limit": 4, "filter_parent_limit": 40, "job_rate_limit": 10},
+        "seed_peer_cluster_config": {"load_limit": 2000},
+        "peer_cluster_config": {"load_limit": 200},
+        "is_default": false,
+    })
+}
+
+pub(crate) fn scheduler(host: &str, cluster: u64) -> UpdateSchedulerRequest {
+    UpdateSchedulerRequest {
+        source_type: SourceType::SchedulerSource.into(),
+        hostname: host.into(),
+        scheduler_cluster_id: cluster,
+        ip: "10.0.0.1".into(),
+        port: 8002,
+        ..UpdateSchedulerRequest::default()
+    }
+}
+
+pub(crate) fn seed_peer(host: &str, cluster: u64) -> UpdateSeedPeerRequest {
+    UpdateSeedPeerRequest {
+        source_type: SourceType::SeedPeerSource.into(),
+        hostname: host.into(),
+        r#type: "super".into(),
+        ip: "10.0.0.1".into(),
+        port: 4000,
+        download_port: 4001,
+        seed_peer_cluster_id: cluster,
+        ..UpdateSeedPeerRequest::default()
+    }
+}
+
+pub(crate) fn peer(host: &str, ip: &str) -> ListSchedulersRequest {
+    ListSchedulersRequest {
+        source_type: SourceType::PeerSource.into(),
+        hostname: host.into(),
+        ip: ip.into(),
+        ..ListSchedulersRequest::default()
+    }
+}
+
+/// A stream of signs of life.
+pub(crate) struct Alive {
+    messages: mpsc::Sender<KeepAliveRequest>,
+    request: KeepAliveRequest,
+    call: JoinHandle<Result<(), Status>>,
+}
+
+impl Alive {
+    /// Opens a stream for the scheduler of [`scheduler`] and sends a first message.
+    pub(crate) async fn open(mut client: ManagerClient<Channel>, host: &str, cluster: u64) -> Self {
+        let (messages, receiver) = mpsc::channel(4);
+        #[allow(clippy::disallowed_methods, reason = "the test awaits or aborts it")]
+        let call = tokio::spawn(async move {
+            client
+                .keep_alive(ReceiverStream::new(receiver))
+                .await
+                .map(tonic::Response::into_inner)
+        });
+        let alive = Self {
+            messages,
+            request: KeepAliveRequest {
+                source_type: SourceType::SchedulerSource.into(),
+                hostname: host.into(),
+                cluster_id: cluster,
+                ip: "10.0.0.1".into(),
+            },
+            call,
+        };
+        alive.beat().await;
+        alive
+    }
+
+    pub(crate) async fn beat(&self) {
+        // The stream may have been ended by the manager; the test will see that.
+        self.messages.send(self.request.clone()).await.ok();
+    }
+
+    /// Ends the stream in order.
+    pub(crate) async fn goodbye(self) -> Result<(), Status> {
+        drop(self.messages);
+        self.call.await.unwrap()
+    }
+
+    /// Waits until the manager ends the stream.
+    pub(crate) async fn ended(self) -> Result<(), Status> {
+        self.call.await.unwrap()
+    }
+
+    /// Breaks the stream.
+    pub(crate) fn tear(self) {
+        self.call.abort();
+    }
+}
+
+/// Registers a scheduler and makes it alive for as long as the stream lives and a lease longer.
+pub(crate) async fn living_scheduler(room: &Room, host: &str, cluster: u64) -> (u64, Alive) {
+    let mut client = room.grpc().await;
+    let id = client
+        .update_scheduler(scheduler(host, cluster))
+        .await
+        .unwrap()
+        .into_inner()
+        .id;
+    let alive = Alive::open(client, host, cluster).await;
+    let root = room.root().await;
+    eventually(|| async { root.state_of_scheduler(id).await == "active" }).await;
+    (id, alive)
+}
+
+/// Waits for what no event tells.
+pub(crate) async fn eventually<F: Future<Output = bool>>(mut holds: impl FnMut() -> F) {
+    let wait = async {
+        while !holds().await {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), wait)
+        .await
+        .expect("what was waited for never came true");
+}

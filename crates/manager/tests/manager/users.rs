@@ -1,0 +1,241 @@
+//! Signing in, sessions, rights.
+
+use crate::room::{Api, PASSWORD, Room};
+use reqwest::header::{COOKIE, RETRY_AFTER, SET_COOKIE, WWW_AUTHENTICATE};
+use reqwest::{Method, StatusCode};
+use serde_json::json;
+
+/// Every route under /api/v1 but the sign-in.
+const ROUTES: [(&str, &str); 26] = [
+    ("POST", "/users/signout"),
+    ("POST", "/users/1/reset_password"),
+    ("GET", "/clusters"),
+    ("POST", "/clusters"),
+    ("GET", "/clusters/1"),
+    ("PATCH", "/clusters/1"),
+    ("DELETE", "/clusters/1"),
+    ("GET", "/scheduler-clusters"),
+    ("GET", "/scheduler-clusters/1"),
+    ("GET", "/seed-peer-clusters"),
+    ("GET", "/seed-peer-clusters/1"),
+    ("GET", "/schedulers"),
+    ("POST", "/schedulers"),
+    ("GET", "/schedulers/1"),
+    ("PATCH", "/schedulers/1"),
+    ("DELETE", "/schedulers/1"),
+    ("GET", "/seed-peers"),
+    ("POST", "/seed-peers"),
+    ("GET", "/seed-peers/1"),
+    ("PATCH", "/seed-peers/1"),
+    ("DELETE", "/seed-peers/1"),
+    ("HEAD", "/clusters"),
+    ("HEAD", "/clusters/1"),
+    ("HEAD", "/schedulers"),
+    ("HEAD", "/seed-peers"),
+    ("HEAD", "/scheduler-clusters"),
+];
+
+async fn statuses(api: &Api) -> Vec<(&'static str, &'static str, StatusCode)> {
+    let mut statuses = Vec::new();
+    for (method, path) in ROUTES {
+        let method_name = method;
+        let method = Method::from_bytes(method.as_bytes()).unwrap();
+        let answer = api.send(method, &format!("/api/v1{path}"), Some(json!({}))).await;
+        statuses.push((method_name, path, answer.status));
+    }
+    statuses
+}
+
+#[tokio::test]
+async fn every_route_but_the_sign_in_needs_a_session() {
+    let room = Room::start().await;
+    let mut api = room.anonymous();
+    for (method, path, status) in statuses(&api).await {
+        assert_eq!(status, StatusCode::UNAUTHORIZED, "{method} {path}");
+    }
+    api.token = Some("eyJhbGciOiJIUzI1NiJ9.eyJpZCI6MX0.x".into());
+    for (method, path, status) in statuses(&api).await {
+        assert_eq!(status, StatusCode::UNAUTHORIZED, "{method} {path}");
+    }
+    let answer = api.get("/api/v1/clusters").await;
+    assert_eq!(answer.headers[WWW_AUTHENTICATE], "Bearer realm=\"Dragonfly\"");
+}
+
+#[tokio::test]
+async fn signing_in_gives_a_hidden_cookie_and_a_token_and_each_opens_the_api() {
+    let room = Room::start().await;
+    let api = room.anonymous();
+    let answer = api.sign_in("root", PASSWORD).await;
+    let cookie = answer.headers[SET_COOKIE].to_str().unwrap().to_owned();
+    assert!(
+        cookie.contains("; HttpOnly") && cookie.contains("; SameSite=Strict"),
+        "{cookie}"
+    );
+    let expire = answer.body["expire"].as_str().unwrap();
+    assert!(expire.ends_with('Z') && expire.len() == 20, "{expire}");
+    let pair = cookie.split(';').next().unwrap();
+    let url = format!("{}/api/v1/clusters", api.base);
+    let by_cookie = api.client.get(url).header(COOKIE, pair).send().await.unwrap();
+    assert_eq!(by_cookie.status(), StatusCode::OK);
+    let by_token = Api {
+        token: Some(answer.body["token"].as_str().unwrap().into()),
+        ..api
+    };
+    by_token.get("/api/v1/clusters").await.ok();
+    let gone = by_token.send(Method::POST, "/api/v1/users/signout", None).await;
+    assert!(
+        gone.headers[SET_COOKIE]
+            .to_str()
+            .unwrap()
+            .starts_with("jwt=; Path=/; Max-Age=0")
+    );
+}
+
+#[tokio::test]
+async fn a_wrong_password_and_an_unknown_name_are_answered_alike() {
+    let room = Room::start().await;
+    let api = room.anonymous();
+    let wrong = api
+        .sign_in("root", "wrong horse")
+        .await
+        .refused(StatusCode::UNAUTHORIZED);
+    let unknown = api.sign_in("nobody", PASSWORD).await.refused(StatusCode::UNAUTHORIZED);
+    assert_eq!(wrong, unknown);
+    let malformed = api.sign_in("ro", "x").await.refused(StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(
+        malformed.contains("name") && malformed.contains("password"),
+        "{malformed}"
+    );
+    let no_json = api.client.post(format!("{}/api/v1/users/signin", api.base)).body("{");
+    assert_eq!(no_json.send().await.unwrap().status(), StatusCode::UNPROCESSABLE_ENTITY);
+}
+
+#[tokio::test]
+async fn the_default_passwords_session_may_only_set_another_password() {
+    let room = Room::start_with(|config| config.initial_root_password = None).await;
+    let root = room.signed_in("root", "dragonfly").await;
+    for (method, path, status) in statuses(&root).await {
+        let expected = match path {
+            "/users/signout" => StatusCode::OK,
+            // The body of the probe lacks the passwords.
+            "/users/1/reset_password" => StatusCode::UNPROCESSABLE_ENTITY,
+            _ => StatusCode::FORBIDDEN,
+        };
+        assert_eq!(status, expected, "{method} {path}");
+    }
+    let answer = root.get("/api/v1/clusters").await;
+    assert_eq!(answer.body["code"], "password_change_required");
+    let reset = "/api/v1/users/1/reset_password";
+    for new in ["dragonfly", "short"] {
+        root.post(reset, json!({"old_password": "dragonfly", "new_password": new}))
+            .await
+            .refused(StatusCode::UNPROCESSABLE_ENTITY);
+    }
+    root.post(reset, json!({"old_password": "dragonflx", "new_password": PASSWORD}))
+        .await
+        .refused(StatusCode::UNAUTHORIZED);
+    let done = root
+        .post(reset, json!({"old_password": "dragonfly", "new_password": PASSWORD}))
+        .await;
+    assert_eq!(done.status, StatusCode::OK);
+    root.get("/api/v1/clusters").await.refused(StatusCode::UNAUTHORIZED);
+    room.anonymous()
+        .sign_in("root", "dragonfly")
+        .await
+        .refused(StatusCode::UNAUTHORIZED);
+    room.root().await.get("/api/v1/clusters").await.ok();
+}
+
+#[tokio::test]
+async fn a_lab_may_keep_the_default_password() {
+    let room = Room::start_with(|config| {
+        config.initial_root_password = None;
+        config.auth.force_password_change = false;
+        config.auth.cookie_readable = true;
+    })
+    .await;
+    let answer = room.anonymous().sign_in("root", "dragonfly").await;
+    assert!(!answer.headers[SET_COOKIE].to_str().unwrap().contains("HttpOnly"));
+    room.signed_in("root", "dragonfly")
+        .await
+        .get("/api/v1/clusters")
+        .await
+        .ok();
+}
+
+#[tokio::test]
+async fn a_password_is_its_owners_to_change_and_only_with_a_session() {
+    let room = Room::start().await;
+    let root = room.root().await;
+    let reset = json!({"old_password": PASSWORD, "new_password": "battery staple"});
+    root.post("/api/v1/users/2/reset_password", reset.clone())
+        .await
+        .refused(StatusCode::FORBIDDEN);
+    room.anonymous()
+        .post("/api/v1/users/1/reset_password", reset)
+        .await
+        .refused(StatusCode::UNAUTHORIZED);
+}
+
+#[tokio::test]
+async fn too_many_attempts_are_refused_without_work_and_say_when_to_come_back() {
+    let room = Room::start().await;
+    let api = room.anonymous();
+    for _ in 0..20 {
+        api.sign_in("root", "wrong horse")
+            .await
+            .refused(StatusCode::UNAUTHORIZED);
+    }
+    // Attempts come back one by one; one more may have while the others were hashed.
+    let mut refused = None;
+    for _ in 0..60 {
+        let answer = api.sign_in("root", "wrong horse").await;
+        if answer.status == StatusCode::TOO_MANY_REQUESTS {
+            refused = Some(answer);
+            break;
+        }
+    }
+    let refused = refused.expect("attempts come back slower than they can be made");
+    assert!(refused.headers[RETRY_AFTER].to_str().unwrap().parse::<u64>().unwrap() >= 1);
+}
+
+/// Makes a user with root's password and this role.
+async fn add_user(room: &Room, name: &str, role: &str) {
+    room.sql(&format!(
+        "INSERT INTO user SELECT NULL, '{name}', NULL, encrypted_password, 0, 0, '', '', 'enable', '', '', 0, 0 \
+         FROM user WHERE name = 'root';
+         INSERT INTO user_role SELECT user.id, role.id FROM user, role WHERE user.name = '{name}' AND role.name = '{role}'"
+    ))
+    .await;
+}
+
+#[tokio::test]
+async fn a_guest_may_look_and_not_touch_and_a_user_without_role_may_do_nothing() {
+    let room = Room::start().await;
+    add_user(&room, "guest-1", "guest").await;
+    add_user(&room, "nobody-1", "no such role").await;
+    let guest = room.signed_in("guest-1", PASSWORD).await;
+    guest.get("/api/v1/clusters").await.ok();
+    guest.get("/api/v1/seed-peers").await.ok();
+    for (method, path, status) in statuses(&guest).await {
+        if !["GET", "HEAD"].contains(&method) && !path.starts_with("/users") {
+            assert_eq!(status, StatusCode::FORBIDDEN, "{method} {path}");
+        }
+    }
+    let nobody = room.signed_in("nobody-1", PASSWORD).await;
+    let message = nobody.get("/api/v1/clusters").await.refused(StatusCode::FORBIDDEN);
+    assert!(message.contains("no right to read clusters"), "{message}");
+}
+
+#[tokio::test]
+async fn a_disabled_user_is_out_at_once() {
+    let room = Room::start().await;
+    let root = room.root().await;
+    root.get("/api/v1/clusters").await.ok();
+    room.sql("UPDATE user SET state = 'disable'").await;
+    root.get("/api/v1/clusters").await.refused(StatusCode::UNAUTHORIZED);
+    room.anonymous()
+        .sign_in("root", PASSWORD)
+        .await
+        .refused(StatusCode::UNAUTHORIZED);
+}
