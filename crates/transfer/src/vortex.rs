@@ -74,7 +74,7 @@ impl Tag {
         match number {
             0..=7 => {
                 let family = Family::ALL[usize::from(number / 2)];
-                Some(if number % 2 == 0 {
+                Some(if number.is_multiple_of(2) {
                     Self::Request(family)
                 } else {
                     Self::Content(family)

@@ -40,7 +40,7 @@ async fn a_content_travels_from_storage_to_storage() {
     let served = serve(from).await;
     for (letter, reuse, connections) in [("a", false, 4), ("a", true, 1)] {
         let (client, before) = (client(), served.door.asked.load(Ordering::SeqCst));
-        let pin = keep(&to, &id(letter), length, &[]).await;
+        let pin = pinned(&to, &id(letter), length, &[]).await;
         for number in 0..4 {
             let mut piece = client
                 .fetch(served.addr, &id("a"), PieceNumber(number), reuse)
@@ -91,12 +91,12 @@ async fn a_connection_that_died_while_it_waited_is_replaced() {
     body_of(piece).await.unwrap();
     // The parent restarts on the same port: what waits here is dead.
     served.cancel.cancel();
-    served.running.await.unwrap();
+    served.running.end().await;
     let listener = TcpListener::bind(served.addr).await.unwrap();
-    let answering = tokio::task::spawn(answer_once(listener, content_packet(0, PIECE, content(PIECE).to_vec())));
+    let answering = Aside::run(answer_once(listener, content_packet(0, PIECE, content(PIECE).to_vec())));
     let piece = client.fetch(served.addr, &id("a"), PieceNumber(0), true).await.unwrap();
     assert_eq!(body_of(piece).await.unwrap(), content(PIECE));
-    answering.await.unwrap();
+    answering.end().await;
 }
 
 #[tokio::test]
@@ -145,12 +145,12 @@ fn content_packet(number: u32, length: u64, body: Vec<u8>) -> Vec<u8> {
 async fn fetch_from(answer: Vec<u8>) -> Result<Vec<u8>, FetchError> {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = listener.local_addr().unwrap();
-    let parent = tokio::task::spawn(answer_once(listener, answer));
-    let fetched = match impatient().fetch(addr, &id("a"), PieceNumber(3), false).await {
+    let parent = Aside::run(answer_once(listener, answer));
+    let fetched = match client().fetch(addr, &id("a"), PieceNumber(3), false).await {
         Ok(piece) => body_of(piece).await,
         Err(error) => Err(error),
     };
-    drop(parent.await.unwrap());
+    drop(parent.end().await);
     fetched
 }
 
@@ -210,14 +210,17 @@ async fn a_parent_that_stalls_is_given_up() {
     // It stops in the middle.
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = listener.local_addr().unwrap();
-    let stalling = tokio::task::spawn(async move {
+    let stalling = Aside::run(async move {
         let (mut stream, _) = listener.accept().await.unwrap();
         stream.write_all(&content_packet(0, 1000, vec![7; 10])).await.unwrap();
         stream
     });
-    let piece = impatient().fetch(addr, &id("a"), PieceNumber(0), false).await.unwrap();
-    assert!(matches!(body_of(piece).await, Err(FetchError::Slow)));
-    drop(stalling.await.unwrap());
+    let fetched = match impatient().fetch(addr, &id("a"), PieceNumber(0), false).await {
+        Ok(piece) => body_of(piece).await,
+        Err(error) => Err(error),
+    };
+    assert!(matches!(fetched, Err(FetchError::Slow)));
+    drop(stalling.end().await);
 }
 
 #[tokio::test]
@@ -234,12 +237,12 @@ async fn nobody_there_is_the_parents_fault() {
 async fn a_span_that_the_layout_does_not_have_is_refused_by_the_storage() {
     let dir = tempfile::tempdir().unwrap();
     let storage = storage(&dir).await;
-    let pin = keep(&storage, &id("a"), PIECE * 4, &[]).await;
+    let pin = pinned(&storage, &id("a"), PIECE * 4, &[]).await;
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = listener.local_addr().unwrap();
-    let parent = tokio::task::spawn(answer_once(listener, content_packet(3, PIECE + 1, vec![])));
+    let parent = Aside::run(answer_once(listener, content_packet(3, PIECE + 1, vec![])));
     let piece = client().fetch(addr, &id("a"), PieceNumber(3), false).await.unwrap();
     let begun = pin.begin_piece(piece.span, dragonfly_model::TrafficType::RemotePeer, None);
     assert!(matches!(begun, Err(BeginError::OutOfLayout)));
-    drop(parent.await.unwrap());
+    drop(parent.end().await);
 }

@@ -1,7 +1,7 @@
 //! The server, spoken to by hand.
 
 use crate::support::*;
-use dragonfly_model::PieceNumber;
+use dragonfly_model::{PieceLayout, PieceNumber};
 use dragonfly_transfer::RateLimit;
 use dragonfly_transfer::vortex::RefusalCode;
 use std::sync::atomic::Ordering;
@@ -15,7 +15,7 @@ async fn a_client_that_sends_one_request_and_reads_to_the_end_gets_the_piece() {
     let storage = storage(&dir).await;
     let length = PIECE * 2 + 5;
     // The task is not finished: piece 1 is missing.
-    let pin = keep(&storage, &id("a"), length, &[0, 2]).await;
+    let pin = pinned(&storage, &id("a"), length, &[0, 2]).await;
     let served = serve(storage).await;
     let whole = content(length);
     for number in [0, 2] {
@@ -40,8 +40,8 @@ async fn what_is_not_here_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let storage = storage(&dir).await;
     keep(&storage, &id("a"), PIECE * 2, &[0]).await;
-    let removed = keep(&storage, &id("b"), PIECE, &[0]).await;
-    let wrong = keep(&storage, &id("c"), PIECE, &[0]).await;
+    let removed = pinned(&storage, &id("b"), PIECE, &[0]).await;
+    let wrong = pinned(&storage, &id("c"), PIECE, &[0]).await;
     storage.remove(removed.id()).await.unwrap();
     wrong.quarantine("wrong").await.unwrap();
     let served = serve(storage).await;
@@ -104,7 +104,7 @@ async fn wrong_lengths_and_tags_are_answered_and_cost_no_memory() {
     let answer = exchange(served.addr, &request(&id("a"), 0)).await;
     assert!(matches!(parse(&mut &answer[..]), Answer::Content(..)));
     served.cancel.cancel();
-    served.running.await.unwrap();
+    served.running.end().await;
     assert_eq!(served.stats.failed.load(Ordering::SeqCst), 6);
 }
 
@@ -123,7 +123,7 @@ async fn a_request_that_stops_half_way_is_dropped() {
     let closed = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut answer)).await;
     assert!(matches!(closed, Ok(Ok(0) | Err(_))), "{closed:?}");
     served.cancel.cancel();
-    served.running.await.unwrap();
+    served.running.end().await;
     assert_eq!(served.stats.failed.load(Ordering::SeqCst), 1);
 }
 
@@ -143,51 +143,18 @@ async fn an_idle_connection_ends() {
 async fn a_receiver_that_takes_nothing_is_dropped_and_its_pin_with_it() {
     let dir = tempfile::tempdir().unwrap();
     let storage = storage(&dir).await;
-    // More than the sockets' buffers hold.
-    let length = PIECE * 8;
-    let task = dragonfly_storage::NewTask {
-        piece_length: length,
-        ..new_task_of(&keep(&storage, &id("b"), PIECE, &[0]).await)
-    };
-    let pin = storage
-        .pin_or_create(
-            &id("a"),
-            dragonfly_storage::NewTask {
-                content_length: Some(length),
-                ..task
-            },
-        )
-        .unwrap();
-    let span = pin.layout().unwrap().span(PieceNumber(0)).unwrap();
-    let mut writer = pin
-        .begin_piece(span, dragonfly_model::TrafficType::BackToSource, None)
-        .unwrap();
-    writer.write(content(length)).await.unwrap();
-    writer.commit(None).await.unwrap();
-    drop(pin);
+    // One piece, of more than the sockets' buffers hold.
+    let layout = PieceLayout::new(PIECE * 8, PIECE * 8).unwrap();
+    drop(pinned_in(&storage, &id("a"), layout, &[0]).await);
     let served = serve_with(storage, |config| config.idle_timeout = Duration::from_millis(200)).await;
     let mut stream = TcpStream::connect(served.addr).await.unwrap();
     stream.write_all(&request(&id("a"), 0)).await.unwrap();
     // Cancelled, the server waits for the pieces in flight: this one ends by its timeout.
     stream.readable().await.unwrap();
     served.cancel.cancel();
-    tokio::time::timeout(PATIENCE, served.running).await.unwrap().unwrap();
+    tokio::time::timeout(PATIENCE, served.running.end()).await.unwrap();
     assert_eq!(served.stats.failed.load(Ordering::SeqCst), 1);
     assert_eq!(served.stats.pieces.load(Ordering::SeqCst), 0);
-}
-
-fn new_task_of(pin: &dragonfly_storage::Pin) -> dragonfly_storage::NewTask {
-    let record = pin.record();
-    dragonfly_storage::NewTask {
-        url: record.url,
-        tag: record.tag,
-        application: record.application,
-        piece_length: record.piece_length,
-        content_length: record.content_length,
-        response_headers: record.response_headers,
-        digest: record.digest,
-        policy: record.policy,
-    }
 }
 
 #[tokio::test]
@@ -232,6 +199,6 @@ async fn a_stopping_server_finishes_the_piece_in_flight() {
         panic!("refused");
     };
     assert_eq!(body, content(PIECE));
-    served.running.await.unwrap();
+    served.running.end().await;
     assert!(TcpStream::connect(served.addr).await.is_err());
 }

@@ -1,7 +1,7 @@
 //! A storage with contents, a server before it, and sockets that speak to it as they like.
 
 use bytes::Bytes;
-use dragonfly_model::{PieceNumber, PieceSpan, Policy, TaskId, TrafficType};
+use dragonfly_model::{PieceLayout, PieceNumber, PieceSpan, Policy, TaskId, TrafficType};
 use dragonfly_storage::{Config, NewTask, Pin, Storage};
 use dragonfly_transfer::vortex::{Content, Family, HEADER_LEN, Header, Refusal, Request, Tag};
 use dragonfly_transfer::{Admission, PieceServer, RateLimit, ServerConfig, ServerStats};
@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::task::JoinHandle;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 pub(crate) const PIECE: u64 = 3_000_000;
@@ -39,22 +39,46 @@ pub(crate) async fn storage(dir: &tempfile::TempDir) -> Storage {
     Storage::open(config).await.unwrap().0
 }
 
+/// A future that runs beside the test, and ends with it.
+pub(crate) struct Aside<T>(JoinSet<T>);
+
+impl<T: Send + 'static> Aside<T> {
+    pub(crate) fn run(future: impl Future<Output = T> + Send + 'static) -> Self {
+        let mut set = JoinSet::new();
+        set.spawn(future);
+        Self(set)
+    }
+
+    pub(crate) async fn end(mut self) -> T {
+        self.0.join_next().await.unwrap().unwrap()
+    }
+}
+
 /// Keeps the given pieces of a content of so many bytes.
-pub(crate) async fn keep(storage: &Storage, id: &TaskId, length: u64, pieces: &[u32]) -> Pin {
+pub(crate) async fn keep(storage: &Storage, id: &TaskId, length: u64, pieces: &[u32]) {
+    drop(pinned(storage, id, length, pieces).await);
+}
+
+/// Keeps the given pieces of a content of so many bytes, and holds it.
+pub(crate) async fn pinned(storage: &Storage, id: &TaskId, length: u64, pieces: &[u32]) -> Pin {
+    pinned_in(storage, id, PieceLayout::new(PIECE, length).unwrap(), pieces).await
+}
+
+pub(crate) async fn pinned_in(storage: &Storage, id: &TaskId, layout: PieceLayout, pieces: &[u32]) -> Pin {
     let task = NewTask {
         url: "http://origin.example/content".to_owned(),
         tag: None,
         application: None,
-        piece_length: PIECE,
-        content_length: Some(length),
+        piece_length: layout.piece_length(),
+        content_length: Some(layout.content_length()),
         response_headers: Vec::new(),
         digest: None,
         policy: Policy::Standard,
     };
     let pin = storage.pin_or_create(id, task).unwrap();
-    let whole = content(length);
+    let whole = content(layout.content_length());
     for number in pieces {
-        let span = pin.layout().unwrap().span(PieceNumber(*number)).unwrap();
+        let span = layout.span(PieceNumber(*number)).unwrap();
         let mut writer = pin.begin_piece(span, TrafficType::BackToSource, None).unwrap();
         writer.write(slice(&whole, span)).await.unwrap();
         writer.commit(None).await.unwrap();
@@ -84,7 +108,7 @@ pub(crate) struct Served {
     pub(crate) door: Arc<Door>,
     pub(crate) stats: Arc<ServerStats>,
     pub(crate) cancel: CancellationToken,
-    pub(crate) running: JoinHandle<()>,
+    pub(crate) running: Aside<()>,
 }
 
 pub(crate) async fn serve(storage: Storage) -> Served {
@@ -108,7 +132,7 @@ pub(crate) async fn serve_with(storage: Storage, change: impl FnOnce(&mut Server
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = listener.local_addr().unwrap();
     let cancel = CancellationToken::new();
-    let running = tokio::task::spawn(server.run(listener, cancel.clone()));
+    let running = Aside::run(server.run(listener, cancel.clone()));
     Served {
         addr,
         door,
