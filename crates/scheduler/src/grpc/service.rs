@@ -1,0 +1,204 @@
+//! The calls of `scheduler.v2`.
+
+use super::Grpc;
+use super::conversation::{Conversation, Responses};
+use super::unserved::unserved;
+use crate::brain::task_state;
+use crate::translate;
+use dragonfly_api::common::{self, Host, Peer, Task};
+use dragonfly_api::scheduler::scheduler_server::Scheduler;
+use dragonfly_api::scheduler::*;
+use dragonfly_api::{Invalid, PeerIds, duration, timestamp};
+use dragonfly_model::{HostId, TaskId};
+use dragonfly_scheduling::{Event, PeerKey};
+use dragonfly_service::Workers;
+use futures::stream::Empty;
+use std::time::{Duration, SystemTime};
+use tonic::{Request, Response, Status, Streaming};
+
+/// Serves peers.
+#[derive(Debug)]
+pub(super) struct Service {
+    grpc: Grpc,
+    workers: Workers,
+    started: (std::time::Instant, SystemTime),
+}
+
+impl Service {
+    pub(super) fn new(grpc: Grpc, workers: Workers) -> Self {
+        Self {
+            grpc,
+            workers,
+            started: (std::time::Instant::now(), SystemTime::now()),
+        }
+    }
+
+    /// The time of day of a time since the start.
+    fn time(&self, since_start: Duration) -> prost_types::Timestamp {
+        timestamp(self.started.1 + since_start)
+    }
+
+    async fn peer_of(&self, request: StatPeerRequest) -> Result<Peer, Status> {
+        let ids = PeerIds::parse(&request.host_id, &request.task_id, &request.peer_id)?;
+        let key = translate::peer_key(&ids);
+        let view = self.grpc.brain.peer(key.clone()).await?;
+        let view = view.ok_or_else(|| Status::not_found(format!("no peer {}", key.peer)))?;
+        Ok(Peer {
+            id: key.peer.to_string(),
+            state: view.stage.name().to_owned(),
+            task: Some(self.task_of(&key.task).await?),
+            host: self.grpc.hosts.get(&view.host).map(|host| (*host).clone()),
+            cost: Some(duration(view.updated.saturating_sub(view.created))),
+            created_at: Some(self.time(view.created)),
+            updated_at: Some(self.time(view.updated)),
+            ..Default::default()
+        })
+    }
+
+    async fn task_of(&self, id: &TaskId) -> Result<Task, Status> {
+        let known = self.grpc.brain.task(id.clone()).await?;
+        let known = known.ok_or_else(|| Status::not_found(format!("no task {id}")))?;
+        let view = known.view;
+        Ok(Task {
+            state: task_state(&view).to_owned(),
+            peer_count: u32::try_from(view.peers).unwrap_or(u32::MAX),
+            has_available_peer: view.has_available_peer,
+            created_at: Some(self.time(view.created)),
+            updated_at: Some(self.time(view.updated)),
+            ..known.described.unwrap_or_else(|| Task {
+                id: id.to_string(),
+                ..Task::default()
+            })
+        })
+    }
+
+    async fn take_in(&self, request: AnnounceHostRequest) -> Result<(), Status> {
+        let host = request.host.ok_or(Invalid::Missing("host"))?;
+        let id = HostId::parse(&host.id).map_err(Invalid::from)?;
+        let facts = translate::host_facts(&host, request.interval)?;
+        let announced = self
+            .grpc
+            .hosts
+            .announce(id.clone(), host, facts.interval, SystemTime::now());
+        announced.map_err(|error| Status::resource_exhausted(error.to_string()))?;
+        Ok(self.grpc.brain.tell(Event::HostAnnounced { host: id, facts }).await?)
+    }
+
+    async fn drop_host(&self, request: DeleteHostRequest) -> Result<(), Status> {
+        let host = HostId::parse(&request.host_id).map_err(Invalid::from)?;
+        // The graph first: it must not name a host of which nothing is known any more.
+        self.grpc.brain.tell(Event::HostLeft { host: host.clone() }).await?;
+        self.grpc.hosts.remove(&host);
+        Ok(())
+    }
+
+    async fn drop_task(&self, request: DeleteTaskRequest) -> Result<(), Status> {
+        let event = Event::TaskDeleted {
+            host: HostId::parse(&request.host_id).map_err(Invalid::from)?,
+            task: TaskId::parse(&request.task_id).map_err(Invalid::from)?,
+        };
+        Ok(self.grpc.brain.tell(event).await?)
+    }
+
+    async fn drop_peer(&self, request: DeletePeerRequest) -> Result<(), Status> {
+        let ids = PeerIds::parse(&request.host_id, &request.task_id, &request.peer_id)?;
+        let peer: PeerKey = translate::peer_key(&ids);
+        Ok(self.grpc.brain.tell(Event::PeerDeleted { peer }).await?)
+    }
+
+    fn listed(&self, kind: Option<u32>) -> Vec<Host> {
+        let hosts = self.grpc.hosts.all().into_iter().map(|(_, entry)| entry.host);
+        let listed = hosts.filter(|host| kind.is_none_or(|kind| kind == host.r#type));
+        listed.map(|host| (*host).clone()).collect()
+    }
+}
+
+#[tonic::async_trait]
+impl Scheduler for Service {
+    type AnnouncePeerStream = Responses;
+    type AnnounceCachePeerStream = Empty<Result<AnnounceCachePeerResponse, Status>>;
+    type AnnouncePersistentPeerStream = Empty<Result<AnnouncePersistentPeerResponse, Status>>;
+    type AnnouncePersistentCachePeerStream = Empty<Result<AnnouncePersistentCachePeerResponse, Status>>;
+
+    async fn announce_peer(
+        &self,
+        request: Request<Streaming<AnnouncePeerRequest>>,
+    ) -> Result<Response<Responses>, Status> {
+        // The headers go out at once: some peers wait only seconds for them, and minutes for the first answer.
+        let (conversation, responses) = Conversation::new(self.grpc.clone());
+        let counts = self.grpc.counts.clone();
+        self.workers.spawn("conversation with a peer", async move {
+            // What went wrong was told to the peer.
+            counts
+                .announce_peer
+                .count(conversation.hold(request.into_inner()).await)
+                .ok();
+        });
+        Ok(Response::new(responses))
+    }
+
+    async fn stat_peer(&self, request: Request<StatPeerRequest>) -> Result<Response<Peer>, Status> {
+        let peer = self.peer_of(request.into_inner()).await;
+        self.grpc.counts.stat_peer.count(peer).map(Response::new)
+    }
+
+    async fn delete_peer(&self, request: Request<DeletePeerRequest>) -> Result<Response<()>, Status> {
+        let dropped = self.drop_peer(request.into_inner()).await;
+        self.grpc.counts.leave_peer.count(dropped).map(Response::new)
+    }
+
+    async fn stat_task(&self, request: Request<StatTaskRequest>) -> Result<Response<Task>, Status> {
+        let id = TaskId::parse(&request.into_inner().task_id).map_err(Invalid::from)?;
+        let task = self.task_of(&id).await;
+        self.grpc.counts.stat_task.count(task).map(Response::new)
+    }
+
+    async fn delete_task(&self, request: Request<DeleteTaskRequest>) -> Result<Response<()>, Status> {
+        let dropped = self.drop_task(request.into_inner()).await;
+        self.grpc.counts.leave_task.count(dropped).map(Response::new)
+    }
+
+    async fn announce_host(&self, request: Request<AnnounceHostRequest>) -> Result<Response<()>, Status> {
+        let taken = self.take_in(request.into_inner()).await;
+        self.grpc.counts.announce_host.count(taken).map(Response::new)
+    }
+
+    async fn list_hosts(&self, request: Request<ListHostsRequest>) -> Result<Response<ListHostsResponse>, Status> {
+        let hosts = self.listed(request.into_inner().r#type);
+        let listed: Result<_, Status> = Ok(ListHostsResponse { hosts });
+        self.grpc.counts.list_hosts.count(listed).map(Response::new)
+    }
+
+    async fn delete_host(&self, request: Request<DeleteHostRequest>) -> Result<Response<()>, Status> {
+        let dropped = self.drop_host(request.into_inner()).await;
+        self.grpc.counts.leave_host.count(dropped).map(Response::new)
+    }
+
+    unserved! {
+        announce_cache_peer(Streaming<AnnounceCachePeerRequest>) -> Self::AnnounceCachePeerStream;
+        stat_cache_peer(StatCachePeerRequest) -> common::CachePeer;
+        delete_cache_peer(DeleteCachePeerRequest) -> ();
+        stat_cache_task(StatCacheTaskRequest) -> common::CacheTask;
+        delete_cache_task(DeleteCacheTaskRequest) -> ();
+        announce_persistent_peer(Streaming<AnnouncePersistentPeerRequest>) -> Self::AnnouncePersistentPeerStream;
+        stat_persistent_peer(StatPersistentPeerRequest) -> common::PersistentPeer;
+        delete_persistent_peer(DeletePersistentPeerRequest) -> ();
+        upload_persistent_task_started(UploadPersistentTaskStartedRequest) -> ();
+        upload_persistent_task_finished(UploadPersistentTaskFinishedRequest) -> common::PersistentTask;
+        upload_persistent_task_failed(UploadPersistentTaskFailedRequest) -> ();
+        stat_persistent_task(StatPersistentTaskRequest) -> common::PersistentTask;
+        delete_persistent_task(DeletePersistentTaskRequest) -> ();
+        announce_persistent_cache_peer(Streaming<AnnouncePersistentCachePeerRequest>) -> Self::AnnouncePersistentCachePeerStream;
+        stat_persistent_cache_peer(StatPersistentCachePeerRequest) -> common::PersistentCachePeer;
+        delete_persistent_cache_peer(DeletePersistentCachePeerRequest) -> ();
+        upload_persistent_cache_task_started(UploadPersistentCacheTaskStartedRequest) -> ();
+        upload_persistent_cache_task_finished(UploadPersistentCacheTaskFinishedRequest) -> common::PersistentCacheTask;
+        upload_persistent_cache_task_failed(UploadPersistentCacheTaskFailedRequest) -> ();
+        stat_persistent_cache_task(StatPersistentCacheTaskRequest) -> common::PersistentCacheTask;
+        delete_persistent_cache_task(DeletePersistentCacheTaskRequest) -> ();
+        preheat_image(PreheatImageRequest) -> ();
+        stat_image(StatImageRequest) -> StatImageResponse;
+        preheat_file(PreheatFileRequest) -> ();
+        stat_file(StatFileRequest) -> StatFileResponse;
+    }
+}
