@@ -25,14 +25,18 @@ pub(crate) struct HttpSource {
     stall_timeout: Duration,
 }
 
-impl HttpSource {
-    pub(crate) fn new(config: Config) -> Result<Self, Error> {
-        Ok(Self {
-            stall_timeout: config.stall_timeout,
-            exchange: Exchange::new(config)?,
-        })
-    }
+/// Both ways to ask over HTTP: for the cache, and as a client asked. They share the guard and the trusted authorities.
+pub(crate) fn open(config: Config) -> Result<(HttpSource, Forwarder), Error> {
+    let connectors = connect::Connectors::new(&config)?;
+    let forwarder = Forwarder::new(&connectors);
+    let source = HttpSource {
+        stall_timeout: config.stall_timeout,
+        exchange: Exchange::new(config, &connectors)?,
+    };
+    Ok((source, forwarder))
+}
 
+impl HttpSource {
     async fn head_of(&self, request: &Request) -> Result<Head, Error> {
         let answer = self.exchange.send(request, Method::HEAD, None).await?;
         match answer.status() {

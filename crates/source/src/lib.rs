@@ -82,9 +82,10 @@ impl Sources {
     ///
     /// Fails only if one of `extra_roots` is no certificate.
     pub fn new(config: Config) -> Result<Self, Error> {
+        let (source, forwarder) = http::open(config)?;
         Ok(Self {
-            forwarder: Arc::new(http::Forwarder::new(&config)?),
-            http: Arc::new(http::HttpSource::new(config)?),
+            http: Arc::new(source),
+            forwarder: Arc::new(forwarder),
         })
     }
 

@@ -1,14 +1,16 @@
 //! Connections to origins. The addresses that the egress guard has seen are the ones connected to.
 
 use crate::error::BoxError;
-use crate::{Caller, EgressPolicy, Refusal};
+use crate::{Caller, Config, EgressPolicy, Error, Refusal};
 use futures::future::BoxFuture;
 use futures::stream::{FuturesUnordered, StreamExt};
 use http::Uri;
 use hyper::rt::{Read, ReadBufCursor, Write};
+use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::{Connected, Connection};
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, RootCertStore};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
@@ -23,6 +25,9 @@ use tokio_util::either::Either;
 
 /// More addresses of one name than this are not tried.
 const MAX_ADDRESSES: usize = 8;
+/// Idle connections kept per origin, and how long.
+const POOLED: usize = 16;
+const POOLED_FOR: Duration = Duration::from_secs(30);
 /// How long one address may keep the next from being tried too.
 const HEAD_START: Duration = Duration::from_millis(250);
 
@@ -45,14 +50,75 @@ pub(super) enum ConnectError {
     Timeout(Duration),
 }
 
+/// Makes the connectors and clients of both kinds of callers.
+pub(super) struct Connectors {
+    egress: Arc<EgressPolicy>,
+    tls: TlsConnector,
+    timeout: Duration,
+}
+
+impl Connectors {
+    pub(super) fn new(config: &Config) -> Result<Self, Error> {
+        Ok(Self {
+            egress: Arc::new(config.egress.clone()),
+            tls: TlsConnector::from(Arc::new(tls_config(config)?)),
+            timeout: config.connect_timeout,
+        })
+    }
+
+    pub(super) fn connector(&self, caller: Caller) -> Connector {
+        Connector {
+            egress: self.egress.clone(),
+            caller,
+            tls: self.tls.clone(),
+            timeout: self.timeout,
+        }
+    }
+
+    /// A client with a pool of its own.
+    pub(super) fn client<B>(&self, caller: Caller) -> Client<Connector, B>
+    where
+        B: hyper::body::Body<Data: Send> + Send,
+    {
+        Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(POOLED_FOR)
+            .pool_max_idle_per_host(POOLED)
+            .build(self.connector(caller))
+    }
+}
+
+/// The operating system's certificate authorities and those of the configuration; verification is never off.
+fn tls_config(config: &Config) -> Result<ClientConfig, Error> {
+    let mut roots = RootCertStore::empty();
+    let native = rustls_native_certs::load_native_certs();
+    let (added, ignored) = roots.add_parsable_certificates(native.certs);
+    if added == 0 || ignored > 0 || !native.errors.is_empty() {
+        tracing::warn!(added, ignored, errors = ?native.errors, "not all of the system's certificate authorities are usable");
+    }
+    for root in &config.extra_roots {
+        roots.add(root.clone()).map_err(|error| Error::Config {
+            what: "a configured certificate authority is no certificate",
+            source: error.into(),
+        })?;
+    }
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+    let builder = builder.map_err(|error| Error::Config {
+        what: "TLS can't be set up",
+        source: error.into(),
+    })?;
+    Ok(builder.with_root_certificates(roots).with_no_client_auth())
+}
+
 /// Makes connections for one kind of caller. Each kind has its own pool, so a connection that only a local caller may
 /// have is never used for another.
 #[derive(Clone)]
 pub(super) struct Connector {
-    pub(super) egress: Arc<EgressPolicy>,
-    pub(super) caller: Caller,
-    pub(super) tls: TlsConnector,
-    pub(super) timeout: Duration,
+    egress: Arc<EgressPolicy>,
+    caller: Caller,
+    tls: TlsConnector,
+    timeout: Duration,
 }
 
 impl Connector {

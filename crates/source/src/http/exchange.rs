@@ -1,7 +1,7 @@
 //! One question and its answer: through redirects, which are judged hop by hop, and past failures that pass.
 
 use super::body::drain;
-use super::connect::{ConnectError, Connector};
+use super::connect::{ConnectError, Connector, Connectors};
 use super::headers;
 use crate::error::{BoxError, is_transient};
 use crate::request::redacted;
@@ -13,19 +13,12 @@ use http::{Method, Response, StatusCode, Uri};
 use http_body_util::Empty;
 use hyper::body::Incoming;
 use hyper_util::client::legacy::Client;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
-use rustls::{ClientConfig, RootCertStore};
 use std::error::Error as StdError;
-use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{sleep, timeout};
-use tokio_rustls::TlsConnector;
 use url::Url;
 
 const MAX_REDIRECTS: usize = 10;
-/// Idle connections kept per origin, and how long.
-pub(super) const POOLED: usize = 16;
-pub(super) const POOLED_FOR: Duration = Duration::from_secs(30);
 /// The pause before the first retry; it doubles with each, up to the longest, and is jittered.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(3);
@@ -74,28 +67,14 @@ struct Hop {
 }
 
 impl Exchange {
-    pub(super) fn new(config: Config) -> Result<Self, Error> {
-        let tls = TlsConnector::from(Arc::new(tls_config(&config)?));
-        let egress = Arc::new(config.egress);
-        let client = |caller| {
-            Client::builder(TokioExecutor::new())
-                .pool_timer(TokioTimer::new())
-                .pool_idle_timeout(POOLED_FOR)
-                .pool_max_idle_per_host(POOLED)
-                .build(Connector {
-                    egress: egress.clone(),
-                    caller,
-                    tls: tls.clone(),
-                    timeout: config.connect_timeout,
-                })
-        };
+    pub(super) fn new(config: Config, connectors: &Connectors) -> Result<Self, Error> {
         let user_agent = HeaderValue::try_from(&config.user_agent).map_err(|error| Error::Config {
             what: "the user agent is no header value",
             source: error.into(),
         })?;
         Ok(Self {
-            local: client(Caller::Local),
-            remote: client(Caller::Remote),
+            local: connectors.client(Caller::Local),
+            remote: connectors.client(Caller::Remote),
             added: config.request_headers,
             user_agent,
             max_retries: config.max_retries,
@@ -189,29 +168,6 @@ impl Exchange {
             .await
             .map_err(|error| no_answer(&redacted(&hop.url), error.into()))
     }
-}
-
-/// The operating system's certificate authorities and those of the configuration; verification is never off.
-pub(super) fn tls_config(config: &Config) -> Result<ClientConfig, Error> {
-    let mut roots = RootCertStore::empty();
-    let native = rustls_native_certs::load_native_certs();
-    let (added, ignored) = roots.add_parsable_certificates(native.certs);
-    if added == 0 || ignored > 0 || !native.errors.is_empty() {
-        tracing::warn!(added, ignored, errors = ?native.errors, "not all of the system's certificate authorities are usable");
-    }
-    for root in &config.extra_roots {
-        roots.add(root.clone()).map_err(|error| Error::Config {
-            what: "a configured certificate authority is no certificate",
-            source: error.into(),
-        })?;
-    }
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-    let builder = builder.map_err(|error| Error::Config {
-        what: "TLS can't be set up",
-        source: error.into(),
-    })?;
-    Ok(builder.with_root_certificates(roots).with_no_client_auth())
 }
 
 /// User and password travel in a header or not at all.

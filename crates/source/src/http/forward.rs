@@ -1,20 +1,17 @@
 //! Requests and connections that are passed on as they are: behind the same egress guard and with the same verified
 //! TLS as our own, but with no redirect followed, no retry and no header of ours.
 
-use super::connect::Connector;
-use super::exchange::{POOLED, POOLED_FOR, no_answer, tls_config};
+use super::connect::{Connector, Connectors};
+use super::exchange::no_answer;
 use crate::error::BoxError;
 use crate::request::redacted;
-use crate::{Caller, Config, Error};
+use crate::{Caller, Error};
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::combinators::UnsyncBoxBody;
 use hyper::body::Incoming;
 use hyper_util::client::legacy::Client;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
-use std::sync::Arc;
 use tokio::net::TcpStream;
-use tokio_rustls::TlsConnector;
 use url::Url;
 
 /// The body of a request that is passed on. An error in it breaks the request off.
@@ -32,29 +29,15 @@ struct Lane {
 }
 
 impl Forwarder {
-    pub(crate) fn new(config: &Config) -> Result<Self, Error> {
-        let tls = TlsConnector::from(Arc::new(tls_config(config)?));
-        let egress = Arc::new(config.egress.clone());
-        let lane = |caller| {
-            let connector = Connector {
-                egress: egress.clone(),
-                caller,
-                tls: tls.clone(),
-                timeout: config.connect_timeout,
-            };
-            Lane {
-                client: Client::builder(TokioExecutor::new())
-                    .pool_timer(TokioTimer::new())
-                    .pool_idle_timeout(POOLED_FOR)
-                    .pool_max_idle_per_host(POOLED)
-                    .build(connector.clone()),
-                connector,
-            }
+    pub(super) fn new(connectors: &Connectors) -> Self {
+        let lane = |caller| Lane {
+            connector: connectors.connector(caller),
+            client: connectors.client(caller),
         };
-        Ok(Self {
+        Self {
             local: lane(Caller::Local),
             remote: lane(Caller::Remote),
-        })
+        }
     }
 
     pub(crate) async fn send(

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod forward;
 mod http;
 mod redirects;
 mod support;
