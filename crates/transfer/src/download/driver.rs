@@ -216,14 +216,23 @@ impl Driver {
                 self.origin.stop();
                 self.settle(self.plan.claimed_by_origin());
             }
-            Message::ContentLength(length) => {
-                self.length_was_told = true;
-                self.task.set_content_length(length)?;
-            }
+            Message::ContentLength(length) => self.told_length(length)?,
             Message::Want(wanted) => {
                 self.plan.want(wanted);
                 self.said_complete &= self.plan.is_complete();
             }
+        }
+        Ok(())
+    }
+
+    /// A length that contradicts what is known here is a mistake of whoever said so, not the end of the download.
+    fn told_length(&mut self, length: u64) -> Result<(), Error> {
+        match self.task.set_content_length(length) {
+            Ok(()) => self.length_was_told = true,
+            Err(dragonfly_storage::Error::LengthConflict { .. }) => {
+                tracing::warn!(task.id = %self.task.id(), length, "a length was told that can't be the content's");
+            }
+            Err(error) => return Err(error.into()),
         }
         Ok(())
     }
