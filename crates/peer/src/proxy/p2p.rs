@@ -203,10 +203,12 @@ impl Peers {
     /// What this host has of the content already.
     fn local(&self, plan: &Plan) -> Option<Known> {
         let pin = self.engine.local(&plan.task_id)?;
-        let pairs = pin.record().response_headers.clone();
-        Some(Known {
+        let record = pin.record();
+        // What another door may have put under this id says nothing about the blob that the URL names.
+        let fits = plan.digest.is_none() || record.digest == plan.digest;
+        fits.then(|| Known {
             content_length: pin.content_length(),
-            headers: header_map(&pairs),
+            headers: header_map(&record.response_headers),
         })
     }
 }
@@ -219,6 +221,9 @@ fn is_down(error: &source::Error) -> bool {
 fn header_map(pairs: &[(String, String)]) -> HeaderMap {
     let parsed = pairs
         .iter()
-        .filter_map(|(name, value)| Some((name.parse::<HeaderName>().ok()?, HeaderValue::from_str(value).ok()?)));
-    parsed.collect()
+        .filter_map(|(name, value)| Some((name.parse().ok()?, HeaderValue::from_str(value).ok()?)));
+    parsed.fold(HeaderMap::new(), |mut headers, (name, value): (HeaderName, _)| {
+        headers.append(name, value);
+        headers
+    })
 }

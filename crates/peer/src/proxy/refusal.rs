@@ -35,6 +35,8 @@ pub(super) struct Refusal {
     blame: Blame,
     message: String,
     headers: HeaderMap,
+    /// Whether the origin said so itself.
+    is_origins: bool,
 }
 
 impl Refusal {
@@ -44,6 +46,7 @@ impl Refusal {
             blame,
             message: message.into(),
             headers: HeaderMap::new(),
+            is_origins: false,
         }
     }
 
@@ -76,6 +79,7 @@ impl Refusal {
         }
         Self {
             headers: kept,
+            is_origins: true,
             ..Self::backend(status, format!("the origin answered {status}"))
         }
     }
@@ -98,7 +102,7 @@ impl Refusal {
 
     /// Whether something failed, rather than that the origin or a rule said no.
     pub(super) fn is_failure(&self) -> bool {
-        self.status.is_server_error()
+        self.status.is_server_error() && !self.is_origins
     }
 
     pub(super) fn message(&self) -> &str {

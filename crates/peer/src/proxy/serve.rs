@@ -7,7 +7,7 @@ use super::route::{Door, Route};
 use super::{Core, Limits};
 use dragonfly_service::Workers;
 use futures::future::BoxFuture;
-use http::{Method, Request, Response, StatusCode};
+use http::{Method, Request, Response, StatusCode, Version};
 use http_body::Body as _;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
@@ -109,7 +109,11 @@ impl Client {
         // Never the query, which may hold a signature, and never a header.
         let host = request.uri().host().map(str::to_owned);
         let path = request.uri().path().to_owned();
-        let answered = self.dispatch(request).await;
+        let version = request.version();
+        let answered = self
+            .dispatch(request)
+            .await
+            .and_then(|response| ends_visibly(version, response));
         let host = host.as_deref().unwrap_or("-");
         match answered {
             Ok(response) => {
@@ -166,6 +170,19 @@ impl Client {
             }
         }
     }
+}
+
+/// HTTP/1.0 marks the end of a body of unknown length by closing the connection, so a client could not tell an end from
+/// a failure: it is not sent one.
+fn ends_visibly(version: Version, response: Response<Body>) -> Result<Response<Body>, Refusal> {
+    let has_end = response.headers().contains_key(http::header::CONTENT_LENGTH) || response.body().is_end_stream();
+    if version > Version::HTTP_10 || has_end {
+        return Ok(response);
+    }
+    Err(Refusal::proxy(
+        StatusCode::HTTP_VERSION_NOT_SUPPORTED,
+        "the length of this answer is not known, so it needs HTTP/1.1",
+    ))
 }
 
 impl Client {
@@ -257,6 +274,23 @@ impl Drop for Begun {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::proxy::body::{self, BoxError};
+    use bytes::Bytes;
+    use http_body::Frame;
+    use http_body_util::StreamBody;
+
+    #[test]
+    fn a_body_without_a_visible_end_is_not_sent_by_http_1_0() {
+        let frames = || futures::stream::pending::<Result<Frame<Bytes>, BoxError>>();
+        let unknown = || Response::new(StreamBody::new(frames()).boxed_unsync());
+        assert!(ends_visibly(Version::HTTP_11, unknown()).is_ok());
+        let refusal = ends_visibly(Version::HTTP_10, unknown()).unwrap_err();
+        assert_eq!(refusal.status(), StatusCode::HTTP_VERSION_NOT_SUPPORTED);
+        assert!(ends_visibly(Version::HTTP_10, Response::new(body::empty())).is_ok());
+        let mut known = unknown();
+        known.headers_mut().insert(http::header::CONTENT_LENGTH, 5.into());
+        assert!(ends_visibly(Version::HTTP_10, known).is_ok());
+    }
 
     #[tokio::test(start_paused = true)]
     async fn a_connection_idles_only_while_nothing_is_in_flight() {

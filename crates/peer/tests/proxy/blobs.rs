@@ -1,6 +1,6 @@
 //! Blobs through the registry mirror: once from the origin, exact, and only to those who may read them.
 
-use super::client::{get, send};
+use super::client::{get, same, send};
 use super::origin::{CHALLENGE, File, Habit, OWNER, Origin, STRANGER, blob_path, content};
 use super::peer::TestPeer;
 use http::StatusCode;
@@ -32,13 +32,13 @@ async fn a_blob_leaves_the_origin_once_for_two_callers() {
         assert_eq!(answer.header("etag"), Some("\"lab-1\""));
         assert_eq!(answer.header("set-cookie"), None);
         assert_eq!(answer.header("x-dragonfly-server-ip"), Some("127.0.0.1"));
-        assert_eq!(answer.bytes(), blob);
+        same(answer, &blob);
     }
     assert_eq!(origin.given(&path), blob.len());
 
     let cached = ask().await;
     assert_eq!(cached.header("x-dragonfly-task-download-finished"), Some("true"));
-    assert_eq!(cached.bytes(), blob);
+    same(cached, &blob);
     assert_eq!(origin.given(&path), blob.len());
     peer.stop().await;
 }
@@ -53,7 +53,7 @@ async fn an_empty_blob_and_one_of_a_byte_are_answered() {
         let answer = send(peer.proxy(), get(&path, &[("x-dragonfly-registry", &origin.url())])).await;
         assert_eq!(answer.status, StatusCode::OK);
         assert_eq!(answer.header("content-length"), Some(&*blob.len().to_string()));
-        assert_eq!(answer.bytes(), blob);
+        same(answer, &blob);
     }
     peer.stop().await;
 }
@@ -79,7 +79,7 @@ async fn a_cached_private_blob_is_not_a_byte_to_others_than_its_readers() {
     };
 
     assert_eq!(ask(&path, None).await.status, StatusCode::UNAUTHORIZED);
-    assert_eq!(ask(&path, Some(OWNER)).await.bytes(), blob);
+    same(ask(&path, Some(OWNER)).await, &blob);
     for authorization in [None, Some(STRANGER)] {
         let refused = ask(&path, authorization).await;
         assert_eq!(refused.status, StatusCode::UNAUTHORIZED);
@@ -109,14 +109,14 @@ async fn a_hostile_registry_gets_no_blob_of_another_one_and_gives_none() {
     let addr = honest.url();
     let peer = TestPeer::start(|raw| raw.proxy.registry_mirror.addr = addr).await;
     let owner = send(peer.proxy(), get(&path, &[("authorization", OWNER)])).await;
-    assert_eq!(owner.bytes(), blob);
+    same(owner, &blob);
 
     // It says 200 to everybody, so that the cache might take its word for the blob.
     let ns = format!("{path}?ns={}", hostile.address);
     let stolen = send(peer.proxy(), get(&ns, &[])).await;
     assert!(stolen.body.is_err(), "bytes of the wrong digest ended cleanly");
     let again = send(peer.proxy(), get(&path, &[("authorization", OWNER)])).await;
-    assert_eq!(again.bytes(), blob);
+    same(again, &blob);
     peer.stop().await;
 }
 
@@ -138,16 +138,16 @@ async fn ranges_are_answered_exactly() {
         assert_eq!(middle.status, StatusCode::PARTIAL_CONTENT, "round {round}");
         let announced = format!("bytes 4194300-4194310/{}", blob.len());
         assert_eq!(middle.header("content-range"), Some(&*announced));
-        assert_eq!(middle.bytes(), blob.slice(4_194_300..4_194_311));
+        same(middle, &blob.slice(4_194_300..4_194_311));
         let last = ask("bytes=-5").await;
-        assert_eq!(last.bytes(), blob.slice(blob.len() - 5..));
+        same(last, &blob.slice(blob.len() - 5..));
         let whole = ask("bytes=0-").await;
         assert_eq!(whole.status, StatusCode::PARTIAL_CONTENT);
-        assert_eq!(whole.bytes(), blob);
+        same(whole, &blob);
     }
     let several = ask("bytes=0-1,5-6").await;
     assert_eq!(several.status, StatusCode::OK);
-    assert_eq!(several.bytes(), blob);
+    same(several, &blob);
     let behind = ask(&format!("bytes={}-", blob.len())).await;
     assert_eq!(behind.status, StatusCode::RANGE_NOT_SATISFIABLE);
     assert_eq!(
@@ -190,7 +190,7 @@ async fn a_blob_that_breaks_off_is_reset_and_never_ended_short() {
         "a short body ended cleanly"
     );
     origin.put(&path, file(&blob));
-    assert_eq!(ask().await.bytes(), blob);
+    same(ask().await, &blob);
     peer.stop().await;
 }
 
@@ -211,6 +211,32 @@ async fn a_blob_with_the_wrong_digest_is_reset_and_not_kept() {
     origin.put(&path, file(&blob));
     let right = ask().await;
     assert_eq!(right.header("x-dragonfly-task-download-finished"), None);
-    assert_eq!(right.bytes(), blob);
+    same(right, &blob);
+    peer.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_blob_of_unknown_length_is_exact_or_reset() {
+    let origin = Origin::start().await;
+    let blob = content(5 * MIB + 3, 10);
+    let path = blob_path("lab/image", &blob);
+    let peer = TestPeer::start(|_| {}).await;
+    let registry = origin.url();
+    let ask = || send(peer.proxy(), get(&path, &[("x-dragonfly-registry", &registry)]));
+    for habit in [Habit::ChunkedBreaksOff(MIB), Habit::ChunkedBreaksOff(4 * MIB)] {
+        origin.put(&path, File { habit, ..file(&blob) });
+        let answer = ask().await;
+        assert!(
+            answer.status != StatusCode::OK || answer.body.is_err(),
+            "a short body ended cleanly"
+        );
+    }
+    let chunked = File {
+        habit: Habit::Chunked,
+        ..file(&blob)
+    };
+    origin.put(&path, chunked);
+    same(ask().await, &blob);
+    same(ask().await, &blob);
     peer.stop().await;
 }

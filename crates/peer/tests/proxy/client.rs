@@ -31,6 +31,19 @@ impl Answer {
     }
 }
 
+/// Fails if an answer did not end cleanly with exactly these bytes; never prints megabytes.
+#[track_caller]
+pub(crate) fn same(answer: Answer, expected: &[u8]) {
+    let status = answer.status;
+    let bytes = answer.bytes();
+    let text = String::from_utf8_lossy(&bytes[..bytes.len().min(200)]).into_owned();
+    let lengths = (bytes.len(), expected.len());
+    assert!(
+        bytes == expected,
+        "{status} with other bytes; lengths {lengths:?}, begins {text:?}"
+    );
+}
+
 /// A GET of `target` (a path or a URL) with headers.
 pub(crate) fn get(target: &str, headers: &[(&str, &str)]) -> Request<Full<Bytes>> {
     let mut request = Request::get(target).header("host", "proxy");

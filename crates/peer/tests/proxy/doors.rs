@@ -1,6 +1,6 @@
 //! What passes straight to the origin, and what is not let in at all.
 
-use super::client::{get, send, send_h2c, send_raw};
+use super::client::{get, same, send, send_h2c, send_raw};
 use super::origin::{File, Habit, Origin, blob_path, content};
 use super::peer::TestPeer;
 use bytes::Bytes;
@@ -45,7 +45,7 @@ async fn a_forwarded_request_reaches_the_origin_as_it_was_sent() {
     let answer = send(peer.proxy(), request).await;
     assert_eq!(answer.status, StatusCode::OK);
     assert_eq!(answer.header("set-cookie"), Some("session=of-one-caller"));
-    assert_eq!(answer.bytes(), content(3, 1));
+    same(answer, &content(3, 1));
 
     let seen = origin.seen().pop().unwrap();
     assert_eq!((seen.method.as_str(), &*seen.target), ("POST", "/upload?digest=a%2Fb"));
@@ -97,14 +97,14 @@ async fn a_rule_or_the_clients_word_sends_a_forwarded_get_peer_to_peer() {
     for _ in 0..2 {
         let answer = ask("/model/weights?Signature=changes", &[]).await;
         assert!(answer.header("x-dragonfly-task-id").is_some());
-        assert_eq!(answer.bytes(), bytes);
+        same(answer, &bytes);
     }
     assert_eq!(origin.given("/model/weights"), bytes.len());
     let direct = ask("/other", &[]).await;
     assert_eq!(direct.header("x-dragonfly-task-id"), None);
     let chosen = ask("/other", &[("x-dragonfly-use-p2p", "true")]).await;
     assert!(chosen.header("x-dragonfly-task-id").is_some());
-    assert_eq!(chosen.bytes(), bytes);
+    same(chosen, &bytes);
     peer.stop().await;
 }
 
@@ -151,7 +151,7 @@ async fn http2_without_tls_is_answered_as_http1() {
     let answer = send_h2c(peer.proxy(), request).await;
     assert_eq!(answer.status, StatusCode::OK);
     assert!(answer.header("x-dragonfly-task-id").is_some());
-    assert_eq!(answer.bytes(), blob);
+    same(answer, &blob);
     peer.stop().await;
 }
 
@@ -169,7 +169,7 @@ async fn who_shows_no_password_is_not_let_in() {
         assert!(refused.header("proxy-authenticate").is_some());
     }
     let right = [("proxy-authorization", "Basic cm9ib3Q6cGFzcw==")];
-    assert_eq!(send(peer.proxy(), get(&url, &right)).await.bytes(), content(10, 5));
+    same(send(peer.proxy(), get(&url, &right)).await, &content(10, 5));
     assert_eq!(origin.seen().len(), 1);
     peer.stop().await;
 }
@@ -263,6 +263,22 @@ async fn what_is_under_way_is_finished_when_the_peer_stops() {
         go_on.notify_one();
     };
     let (answer, ()) = tokio::join!(asking, stopping);
-    assert_eq!(answer.bytes(), content(1 << 20, 8));
+    same(answer, &content(1 << 20, 8));
+    peer.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_whose_end_could_not_be_seen_is_not_sent_by_http_1_0() {
+    let origin = Origin::start().await;
+    let chunked = File {
+        habit: Habit::Chunked,
+        ..file(&content(1000, 9))
+    };
+    origin.put("/chunked", chunked);
+    origin.put("/file", file(&Bytes::from_static(b"known")));
+    let peer = TestPeer::start(|_| {}).await;
+    let ask = async |path: &str| send_raw(peer.proxy(), &format!("GET {}{path} HTTP/1.0\r\n\r\n", origin.url())).await;
+    assert!(ask("/chunked").await.starts_with("HTTP/1.0 505 "));
+    assert!(ask("/file").await.ends_with("\r\n\r\nknown"));
     peer.stop().await;
 }

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use dragonfly_service::Workers;
-use futures::stream;
+use futures::{StreamExt, stream};
 use http::header::{self, HeaderMap, HeaderValue};
 use http::{Method, Request, Response, StatusCode};
 use http_body::Frame;
@@ -36,8 +36,12 @@ pub(crate) const CHALLENGE: &str = "Basic realm=\"lab\"";
 pub(crate) enum Habit {
     #[default]
     Honest,
-    /// Breaks off after so many bytes of a GET, having announced all.
+    /// Announces everything, but breaks off for ever in front of this byte of the content.
     BreaksOff(usize),
+    /// Tells no length and knows no ranges.
+    Chunked,
+    /// As [`Habit::Chunked`], and breaks off in front of this byte.
+    ChunkedBreaksOff(usize),
     /// Sends half of a GET, and the rest when it is told to.
     Pauses(Arc<Notify>),
 }
@@ -223,15 +227,24 @@ fn respond(method: &Method, path: &str, headers: &HeaderMap, state: &State) -> (
 }
 
 fn give(method: &Method, headers: &HeaderMap, file: &File) -> (Response<Body>, usize) {
+    if let Habit::Chunked | Habit::ChunkedBreaksOff(_) = file.habit {
+        return give_chunked(method, file);
+    }
     let total = file.bytes.len();
     let asked = headers.get(header::RANGE).map(|range| range.to_str().unwrap());
     let (start, end) = match asked.and_then(|range| range.strip_prefix("bytes=")?.split_once('-')) {
         Some((first, last)) => {
-            let last: usize = last.parse().unwrap_or(total - 1);
-            (first.parse().unwrap(), (last + 1).min(total))
+            let end = last.parse().map_or(total, |last: usize| last + 1);
+            (first.parse().unwrap(), end.min(total))
         }
         None => (0, total),
     };
+    if asked.is_some() && start >= total {
+        let mut response = status(StatusCode::RANGE_NOT_SATISFIABLE);
+        let range = format!("bytes */{total}").parse().unwrap();
+        response.headers_mut().insert(header::CONTENT_RANGE, range);
+        return (response, 0);
+    }
     let part = file.bytes.slice(start..end);
     let mut response = Response::new(());
     let head = response.headers_mut();
@@ -251,32 +264,54 @@ fn give(method: &Method, headers: &HeaderMap, file: &File) -> (Response<Body>, u
     if method == Method::HEAD {
         return (response.map(|()| full(Bytes::new())), 0);
     }
-    let given = match file.habit {
-        Habit::BreaksOff(after) => part.len().min(after),
-        _ => part.len(),
-    };
-    (response.map(|()| body(part, &file.habit)), given)
-}
-
-fn body(part: Bytes, habit: &Habit) -> Body {
-    match habit {
-        Habit::Honest => full(part),
-        Habit::BreaksOff(after) => {
-            let sent = part.slice(..part.len().min(*after));
-            let frames = [Ok(Frame::data(sent)), Err(io::Error::other("broken off"))];
-            StreamBody::new(stream::iter(frames)).boxed_unsync()
+    match &file.habit {
+        Habit::Honest | Habit::Chunked | Habit::ChunkedBreaksOff(_) => {
+            let given = part.len();
+            (response.map(|()| full(part)), given)
+        }
+        Habit::BreaksOff(at) => {
+            let sent = part.slice(..at.saturating_sub(start).min(part.len()));
+            let given = sent.len();
+            (response.map(|()| broken_off(sent)), given)
         }
         Habit::Pauses(go_on) => {
-            let (first, rest) = (part.slice(..part.len() / 2), part.slice(part.len() / 2..));
-            let go_on = go_on.clone();
-            let first = stream::once(async move { Ok(Frame::data(first)) });
-            let rest = stream::once(async move {
-                go_on.notified().await;
-                Ok(Frame::data(rest))
-            });
-            StreamBody::new(futures::StreamExt::chain(first, rest)).boxed_unsync()
+            let given = part.len();
+            (response.map(|()| paused(part, go_on.clone())), given)
         }
     }
+}
+
+fn give_chunked(method: &Method, file: &File) -> (Response<Body>, usize) {
+    let body = match file.habit {
+        _ if method == Method::HEAD => chunked(Bytes::new()),
+        Habit::ChunkedBreaksOff(at) => broken_off(file.bytes.slice(..at)),
+        _ => chunked(file.bytes.clone()),
+    };
+    (Response::new(body), file.bytes.len())
+}
+
+fn chunked(bytes: Bytes) -> Body {
+    StreamBody::new(stream::once(async move { Ok(Frame::data(bytes)) })).boxed_unsync()
+}
+
+fn broken_off(sent: Bytes) -> Body {
+    let sent = stream::once(async move { Ok(Frame::data(sent)) });
+    let broken = stream::once(async {
+        // What was sent before must leave first: only then has an answer begun that can break off.
+        tokio::task::yield_now().await;
+        Err(io::Error::other("broken off"))
+    });
+    StreamBody::new(sent.chain(broken)).boxed_unsync()
+}
+
+fn paused(part: Bytes, go_on: Arc<Notify>) -> Body {
+    let (first, rest) = (part.slice(..part.len() / 2), part.slice(part.len() / 2..));
+    let first = stream::once(async move { Ok(Frame::data(first)) });
+    let rest = stream::once(async move {
+        go_on.notified().await;
+        Ok(Frame::data(rest))
+    });
+    StreamBody::new(first.chain(rest)).boxed_unsync()
 }
 
 fn status(status: StatusCode) -> Response<Body> {

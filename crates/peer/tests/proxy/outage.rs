@@ -1,6 +1,6 @@
 //! What is still answered while the registry is down, and to whom.
 
-use super::client::{Answer, get, send};
+use super::client::{Answer, get, same, send};
 use super::origin::{CHALLENGE, File, OWNER, Origin, STRANGER, blob_path, content};
 use super::peer::TestPeer;
 use http::StatusCode;
@@ -29,21 +29,21 @@ async fn a_remembered_caller_gets_the_blob_while_the_registry_is_down_and_others
         ask(&peer, &registry, &path, None).await.status,
         StatusCode::UNAUTHORIZED
     );
-    assert_eq!(ask(&peer, &registry, &path, Some(OWNER)).await.bytes(), blob);
+    same(ask(&peer, &registry, &path, Some(OWNER)).await, &blob);
     origin.stop().await;
 
-    assert_eq!(ask(&peer, &registry, &path, Some(OWNER)).await.bytes(), blob);
+    same(ask(&peer, &registry, &path, Some(OWNER)).await, &blob);
     // What is remembered survives a restart.
     let peer = TestPeer::start_in(peer.stop().await, |_| {}).await;
     let owner = ask(&peer, &registry, &path, Some(OWNER)).await;
     assert_eq!(owner.status, StatusCode::OK);
-    assert_eq!(owner.bytes(), blob);
+    same(owner, &blob);
     let range = [
         ("x-dragonfly-registry", &*registry),
         ("authorization", OWNER),
         ("range", "bytes=1-3"),
     ];
-    assert_eq!(send(peer.proxy(), get(&path, &range)).await.bytes(), blob.slice(1..4));
+    same(send(peer.proxy(), get(&path, &range)).await, &blob.slice(1..4));
 
     let nobody = ask(&peer, &registry, &path, None).await;
     assert_eq!(nobody.status, StatusCode::UNAUTHORIZED);
@@ -69,14 +69,11 @@ async fn a_pull_of_the_manifest_is_right_enough_for_the_repositorys_cached_blobs
     }
     let registry = origin.url();
     let peer = TestPeer::start(|_| {}).await;
-    assert_eq!(ask(&peer, &registry, &path, None).await.bytes(), blob);
+    same(ask(&peer, &registry, &path, None).await, &blob);
     // Another caller has only seen the manifest, which went straight to the registry.
-    assert_eq!(
-        ask(&peer, &registry, manifest, Some(STRANGER)).await.bytes(),
-        content(500, 3)
-    );
+    same(ask(&peer, &registry, manifest, Some(STRANGER)).await, &content(500, 3));
     origin.stop().await;
-    assert_eq!(ask(&peer, &registry, &path, Some(STRANGER)).await.bytes(), blob);
+    same(ask(&peer, &registry, &path, Some(STRANGER)).await, &blob);
     assert_eq!(
         ask(&peer, &registry, &path, Some(OWNER)).await.status,
         StatusCode::SERVICE_UNAVAILABLE
@@ -104,11 +101,11 @@ async fn a_registry_that_says_no_ends_what_is_remembered() {
     origin.put(&path, open);
     let registry = origin.url();
     let peer = TestPeer::start(|_| {}).await;
-    assert_eq!(ask(&peer, &registry, &path, Some(STRANGER)).await.bytes(), blob);
+    same(ask(&peer, &registry, &path, Some(STRANGER)).await, &blob);
     origin.put(&path, closed.clone());
     origin.put(manifest, closed);
     // The grant still stands, until the registry's no is seen anywhere in the repository.
-    assert_eq!(ask(&peer, &registry, &path, Some(STRANGER)).await.bytes(), blob);
+    same(ask(&peer, &registry, &path, Some(STRANGER)).await, &blob);
     assert_eq!(
         ask(&peer, &registry, manifest, Some(STRANGER)).await.status,
         StatusCode::UNAUTHORIZED

@@ -1,6 +1,6 @@
 //! CONNECT: passed through unread, or ended here where a rule can match and there is an authority to sign.
 
-use super::client::{get, send_over, tunnel};
+use super::client::{get, same, send_over, tunnel};
 use super::origin::{File, Origin, content};
 use super::peer::TestPeer;
 use dragonfly_peer::config::ProxyRule;
@@ -129,7 +129,7 @@ async fn a_tunnel_to_a_host_that_no_rule_can_match_keeps_the_origins_own_certifi
     .await;
     let (_, stream) = tunnel(peer.proxy(), &origin.address.to_string()).await;
     let stream = origins.open(stream).await.unwrap();
-    assert_eq!(send_over(stream, get("/file", &[])).await.bytes(), bytes);
+    same(send_over(stream, get("/file", &[])).await, &bytes);
     peer.stop().await;
 }
 
@@ -164,12 +164,12 @@ async fn what_a_rule_matches_inside_a_tunnel_travels_peer_to_peer() {
     for _ in 0..2 {
         let answer = ask("/model/weights").await;
         assert!(answer.header("x-dragonfly-task-id").is_some());
-        assert_eq!(answer.bytes(), bytes);
+        same(answer, &bytes);
     }
     assert_eq!(origin.given("/model/weights"), bytes.len());
     let direct = ask("/other").await;
     assert_eq!(direct.header("x-dragonfly-task-id"), None);
-    assert_eq!(direct.bytes(), bytes);
+    same(direct, &bytes);
     peer.stop().await;
 }
 
