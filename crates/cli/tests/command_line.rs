@@ -27,7 +27,13 @@ fn stderr(output: &Output) -> String {
 /// Runs it, expects this exit code.
 fn run(mut command: Command, code: i32) -> Output {
     let output = command.output().unwrap();
-    assert_eq!(output.status.code(), Some(code), "{}\n{}", stdout(&output), stderr(&output));
+    assert_eq!(
+        output.status.code(),
+        Some(code),
+        "{}\n{}",
+        stdout(&output),
+        stderr(&output)
+    );
     output
 }
 
@@ -74,7 +80,10 @@ fn a_link_acts_as_the_tool_of_its_name() {
 #[test]
 fn completions_are_there_for_each_shell() {
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
-        assert!(stdout(&run(dragonfly(&["completions", shell]), 0)).contains("dfdaemon"), "{shell}");
+        assert!(
+            stdout(&run(dragonfly(&["completions", shell]), 0)).contains("dfdaemon"),
+            "{shell}"
+        );
     }
 }
 
@@ -91,7 +100,12 @@ fn a_wrong_command_line_exits_with_2() {
 fn an_unknown_key_exits_with_64_and_names_the_nearest() {
     let dir = tempfile::tempdir().unwrap();
     for (program, text, wrong, right) in [
-        ("dfdaemon", "proxy:\n  registryMiror: {}\n", "registryMiror", "registryMirror"),
+        (
+            "dfdaemon",
+            "proxy:\n  registryMiror: {}\n",
+            "registryMiror",
+            "registryMirror",
+        ),
         ("scheduler", "server:\n  prot: 1\n", "prot", "port"),
         ("manager", "server:\n  rset: {}\n", "rset", "rest"),
     ] {
@@ -108,7 +122,12 @@ fn check_config_tells_every_problem_and_starts_nothing() {
     let text = "download:\n  concurrentPieceCount: 0\ngc:\n  interval: 0s\n";
     let file = write(dir.path(), "dfdaemon.yaml", text);
     let said = stderr(&run(dragonfly(&["dfdaemon", "-c", &file, "--check-config"]), 64));
-    for part in [file.as_str(), "2 problems", "download.concurrentPieceCount", "gc.interval"] {
+    for part in [
+        file.as_str(),
+        "2 problems",
+        "download.concurrentPieceCount",
+        "gc.interval",
+    ] {
         assert!(said.contains(part), "{part} in {said}");
     }
     let good = write(dir.path(), "good.yaml", "verbose: true\n");
@@ -135,7 +154,10 @@ fn the_configuration_may_be_named_by_the_environment() {
     let mut command = dragonfly(&["scheduler", "--check-config"]);
     command.env("SCHEDULER_CONFIG", "/nowhere/scheduler.yaml");
     let said = stderr(&run(command, 64));
-    assert!(said.contains("can't read /nowhere/scheduler.yaml: No such file"), "{said}");
+    assert!(
+        said.contains("can't read /nowhere/scheduler.yaml: No such file"),
+        "{said}"
+    );
 }
 
 #[test]

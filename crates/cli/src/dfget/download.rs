@@ -191,6 +191,7 @@ impl Incoming<'_> {
             Some(Response::DownloadTaskStartedResponse(started)) => {
                 // 0 also stands for a length that is not known yet; an empty content then simply ends.
                 self.expected = Some(started.content_length).filter(|length| *length > 0);
+                self.landed.all_local(started.is_finished);
                 if let Some(length) = self.expected {
                     self.progress.expect(length);
                 }

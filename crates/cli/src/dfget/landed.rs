@@ -21,15 +21,26 @@ pub(super) struct Landed {
     /// Length by offset.
     spans: BTreeMap<u64, u64>,
     traffic: Traffic,
+    all_local: bool,
 }
 
 impl Landed {
+    /// dfdaemon had the whole content before it was asked. Its pieces still say where it once had them from.
+    pub(super) fn all_local(&mut self, all_local: bool) {
+        self.all_local = all_local;
+    }
+
     /// Notes a piece; says whether it is new.
     pub(super) fn note(&mut self, piece: &Piece) -> bool {
         if self.spans.insert(piece.offset, piece.length).is_some() {
             return false;
         }
-        let counter = match piece.traffic_type() {
+        let traffic = if self.all_local {
+            TrafficType::LocalPeer
+        } else {
+            piece.traffic_type()
+        };
+        let counter = match traffic {
             TrafficType::BackToSource => &mut self.traffic.origin,
             TrafficType::RemotePeer => &mut self.traffic.peers,
             TrafficType::LocalPeer => &mut self.traffic.local,
@@ -75,6 +86,14 @@ mod tests {
         assert_eq!(landed.length(), None);
         assert!(landed.note(&piece(0, 4, TrafficType::BackToSource)));
         assert_eq!(landed.length(), Some(7));
+    }
+
+    #[test]
+    fn a_content_that_was_there_before_is_local_wherever_it_once_came_from() {
+        let mut landed = Landed::default();
+        landed.all_local(true);
+        landed.note(&piece(0, 4, TrafficType::BackToSource));
+        assert_eq!((landed.traffic().origin, landed.traffic().local), (0, 4));
     }
 
     #[test]

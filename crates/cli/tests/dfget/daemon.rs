@@ -5,34 +5,33 @@ use dragonfly_api::dfdaemon::download_task_response::Response;
 use dragonfly_api::dfdaemon::{
     DownloadPieceFinishedResponse, DownloadTaskRequest, DownloadTaskResponse, DownloadTaskStartedResponse,
 };
-use dragonfly_service::{Workers, grpc, net};
+use dragonfly_service::{grpc, net};
 use futures::future::{BoxFuture, ready};
 use futures::stream::BoxStream;
 use futures::{FutureExt, StreamExt};
 use std::convert::Infallible;
 use std::num::NonZeroU32;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
-use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio::runtime::{self, Runtime};
 use tonic::body::Body;
 use tonic::server::{NamedService, ServerStreamingService};
 use tonic::{Request, Status};
 use tower::Service;
 
 /// One answer of the daemon.
-pub type Answer = Result<DownloadTaskResponse, Status>;
+pub(crate) type Answer = Result<DownloadTaskResponse, Status>;
 /// What the daemon answers to one request.
-pub type Answers = BoxStream<'static, Answer>;
+pub(crate) type Answers = BoxStream<'static, Answer>;
 
 type Script = dyn Fn(Download) -> Answers + Send + Sync;
 
-/// Listens until it is dropped.
-pub struct Daemon {
-    pub socket: PathBuf,
+/// Lives until it is dropped; then its connections end as if it had been killed.
+pub(crate) struct Daemon {
     served: Served,
-    _guard: DropGuard,
+    runtime: Option<Runtime>,
 }
 
 #[derive(Clone)]
@@ -43,39 +42,48 @@ struct Served {
 }
 
 impl Daemon {
-    pub fn start(dir: &Path, script: impl Fn(Download) -> Answers + Send + Sync + 'static) -> Self {
-        let socket = dir.join("dfdaemon.sock");
-        let listener = net::bind_unix(&socket, 0o600).unwrap();
+    pub(crate) fn start(dir: &Path, script: impl Fn(Download) -> Answers + Send + Sync + 'static) -> Self {
+        let runtime = runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .unwrap();
+        let inside = runtime.enter();
+        let listener = net::bind_unix(&dir.join("dfdaemon.sock"), 0o600).unwrap();
         let served = Served {
             script: Arc::new(script),
             calls: Arc::default(),
             last: Arc::default(),
         };
-        let cancel = CancellationToken::new();
         let limits = grpc::Limits::per_second(NonZeroU32::new(1000).unwrap());
         let server = grpc::server(limits)
             .add_service(served.clone())
             .serve_with_incoming(grpc::incoming(listener, 16));
-        let ended = cancel.clone();
-        Workers::new(cancel.clone()).spawn("daemon", async move {
-            // Cancelled, it drops its connections in the middle, as a killed daemon does.
-            ended.run_until_cancelled(server).await;
-        });
+        runtime.spawn(server);
+        drop(inside);
         Self {
-            socket,
             served,
-            _guard: cancel.drop_guard(),
+            runtime: Some(runtime),
         }
     }
 
     /// How often it was asked for a download.
-    pub fn calls(&self) -> usize {
+    pub(crate) fn calls(&self) -> usize {
         self.served.calls.load(Ordering::SeqCst)
     }
 
     /// The last request.
-    pub fn last(&self) -> Download {
+    pub(crate) fn last(&self) -> Download {
         self.served.last.lock().unwrap().clone().unwrap()
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        // The future of the server alone would leave its connections open.
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
     }
 }
 
@@ -116,7 +124,7 @@ impl ServerStreamingService<DownloadTaskRequest> for Served {
 }
 
 /// The first answer; 0 stands for a length that nobody knows yet.
-pub fn started(content_length: u64) -> Answer {
+pub(crate) fn started(content_length: u64) -> Answer {
     answer(Response::DownloadTaskStartedResponse(DownloadTaskStartedResponse {
         content_length,
         // As dfdaemon does: the pieces that will come, without a word of where they come from.
@@ -129,7 +137,7 @@ pub fn started(content_length: u64) -> Answer {
 }
 
 /// A piece that arrived; its bytes go along if the request wants them.
-pub fn piece(download: &Download, offset: u64, content: &[u8], traffic: TrafficType) -> Answer {
+pub(crate) fn piece(download: &Download, offset: u64, content: &[u8], traffic: TrafficType) -> Answer {
     answer(Response::DownloadPieceFinishedResponse(DownloadPieceFinishedResponse {
         piece: Some(Piece {
             offset,
@@ -151,11 +159,11 @@ fn answer(response: Response) -> Answer {
 }
 
 /// These answers, then the end.
-pub fn all(answers: Vec<Answer>) -> Answers {
+pub(crate) fn all(answers: Vec<Answer>) -> Answers {
     futures::stream::iter(answers).boxed()
 }
 
 /// These answers, then nothing for as long as anybody waits.
-pub fn endless(answers: Vec<Answer>) -> Answers {
+pub(crate) fn endless(answers: Vec<Answer>) -> Answers {
     futures::stream::iter(answers).chain(futures::stream::pending()).boxed()
 }
