@@ -1,8 +1,8 @@
 //! The manager keeps intent: clusters, which peers they serve, their configuration, users. It knows which schedulers and
 //! seed peers are alive and tells each peer the schedulers of its one cluster. It chooses no parents and moves no bytes.
 //!
-//! Two doors, one room: [`grpc`] for schedulers and peers, [`rest`] for people and scripts; behind both [`clusters`],
-//! [`members`], [`placement`] with the pure [`scopes`], and [`users`]; below them the [`store`].
+//! Two doors, one room: `grpc` for schedulers and peers, `rest` for people and scripts; behind both `clusters`,
+//! `members`, `placement` with the pure `scopes`, and `users`; below them the `store`.
 //!
 //! [`Manager::build`] binds every socket and opens the store; [`Manager::run`] serves until it is cancelled.
 

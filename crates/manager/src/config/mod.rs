@@ -122,16 +122,7 @@ impl TryFrom<Raw> for Config {
         );
         let database = raw.database.sqlite.path;
         let config = Self {
-            log: LogConfig {
-                level: if raw.verbose {
-                    "debug".to_owned()
-                } else {
-                    raw.server.log_level
-                },
-                dir: raw.server.log_dir.filter(|_| !raw.console),
-                max_file_size: raw.server.log_max_size.saturating_mul(1_000_000).max(1_000_000),
-                max_files: raw.server.log_max_backups.saturating_add(1),
-            },
+            log: log_config(&raw.server, raw.console, raw.verbose),
             database: database.unwrap_or_else(|| raw.server.data_dir.join("manager.db")),
             data_dir: raw.server.data_dir,
             grpc: GrpcConfig {
@@ -155,6 +146,17 @@ impl TryFrom<Raw> for Config {
             warnings,
         };
         problems.into_result(config)
+    }
+}
+
+fn log_config(server: &Server, console: bool, verbose: bool) -> LogConfig {
+    const MEGABYTE: u64 = 1_000_000;
+    let level = if verbose { "debug" } else { server.log_level.as_str() };
+    LogConfig {
+        level: level.to_owned(),
+        dir: server.log_dir.clone().filter(|_| !console),
+        max_file_size: server.log_max_size.max(1).saturating_mul(MEGABYTE),
+        max_files: server.log_max_backups.saturating_add(1),
     }
 }
 

@@ -1,6 +1,9 @@
 //! The manager through its doors: the real program, its real database in a directory of its own, real sockets.
 
-#![allow(clippy::unwrap_used, reason = "a test that finds something else than it expects shall fail")]
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that finds something else than it expects shall fail"
+)]
 
 mod grpc;
 mod members;

@@ -220,6 +220,8 @@ pub(crate) fn scheduler(host: &str, cluster: u64) -> UpdateSchedulerRequest {
         scheduler_cluster_id: cluster,
         ip: "10.0.0.1".into(),
         port: 8002,
+        // Long leases: no test shall depend on how fast the machine is.
+        config: br#"{"manager_keep_alive_interval":600000000000}"#.to_vec(),
         ..UpdateSchedulerRequest::default()
     }
 }
@@ -294,9 +296,10 @@ impl Alive {
         self.call.await.unwrap()
     }
 
-    /// Breaks the stream.
-    pub(crate) fn tear(self) {
+    /// Breaks the stream. Dropping the sender before the break was noticed would end it in order.
+    pub(crate) fn tear(self) -> mpsc::Sender<KeepAliveRequest> {
         self.call.abort();
+        self.messages
     }
 }
 
