@@ -1,8 +1,8 @@
 //! A host as the judgement sees it: who shares, how busy it is, how well it delivers.
 
 use crate::{HostFacts, PeerKey, Slots};
-use dragonfly_model::{HostId, TaskId};
-use std::collections::BTreeSet;
+use dragonfly_model::{HostId, PeerId, TaskId};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,8 +18,8 @@ const NEWEST: f64 = 0.2;
 pub(crate) struct Host {
     facts: Option<HostFacts>,
     idc: Arc<str>,
-    /// Its peers, of all tasks.
-    pub(crate) peers: BTreeSet<PeerKey>,
+    /// Its peers by task.
+    peers: BTreeMap<TaskId, BTreeSet<PeerId>>,
     /// The tasks for which it was asked as a seed peer.
     pub(crate) asked_for: BTreeSet<TaskId>,
     /// Children that fetch from it now: the number of edges into its peers.
@@ -39,7 +39,7 @@ impl Host {
         Self {
             facts: None,
             idc: "".into(),
-            peers: BTreeSet::new(),
+            peers: BTreeMap::new(),
             asked_for: BTreeSet::new(),
             uploads: 0,
             goodput: None,
@@ -57,6 +57,42 @@ impl Host {
         self.complaints.clear();
         self.shunned_until = Duration::ZERO;
         self.seen = now;
+    }
+
+    /// Adds one of its peers.
+    pub(crate) fn add_peer(&mut self, key: &PeerKey) {
+        self.peers.entry(key.task.clone()).or_default().insert(key.peer.clone());
+    }
+
+    /// Takes one of its peers away.
+    pub(crate) fn remove_peer(&mut self, key: &PeerKey) {
+        if let Some(peers) = self.peers.get_mut(&key.task) {
+            peers.remove(&key.peer);
+            if peers.is_empty() {
+                self.peers.remove(&key.task);
+            }
+        }
+    }
+
+    /// Its peers of one task.
+    pub(crate) fn peers_of(&self, task: &TaskId) -> impl Iterator<Item = PeerKey> + use<'_> {
+        let peers = self.peers.get_key_value(task).into_iter();
+        peers.flat_map(|(task, peers)| {
+            peers.iter().map(|peer| PeerKey {
+                task: task.clone(),
+                peer: peer.clone(),
+            })
+        })
+    }
+
+    /// Its peers of all tasks.
+    pub(crate) fn peers(&self) -> impl Iterator<Item = PeerKey> + use<'_> {
+        self.peers.keys().flat_map(|task| self.peers_of(task))
+    }
+
+    /// Whether it has any peer.
+    pub(crate) fn has_peers(&self) -> bool {
+        !self.peers.is_empty()
     }
 
     pub(crate) fn facts(&self) -> Option<&HostFacts> {

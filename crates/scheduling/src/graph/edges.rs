@@ -15,7 +15,7 @@ impl Graph {
             .hosts
             .entry(peer.host.clone())
             .or_insert_with(|| Host::unannounced(now));
-        host.peers.insert(key.clone());
+        host.add_peer(key);
         host.seen = now;
         let Some(task) = self.tasks.get_mut(&key.task) else {
             return;
@@ -51,8 +51,8 @@ impl Graph {
         self.timers.disarm(peer.armed, Subject::Peer(key.clone()));
         self.arm_task(&key.task);
         if let Some(host) = self.hosts.get_mut(&peer.host) {
-            host.peers.remove(key);
-            if host.facts().is_none() && host.peers.is_empty() {
+            host.remove_peer(key);
+            if host.facts().is_none() && !host.has_peers() {
                 self.hosts.remove(&peer.host);
             }
         }

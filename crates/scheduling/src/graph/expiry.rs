@@ -65,7 +65,8 @@ impl Graph {
         };
         task.armed = None;
         if let Some(seeding) = &mut task.seeding {
-            if task.peers.values().any(|peer| peer.host == seeding.seed) {
+            let host = self.hosts.get(&seeding.seed);
+            if host.is_some_and(|host| host.peers_of(id).next().is_some()) {
                 seeding.alive = now;
             }
             if seeding.alive + self.config.trigger_timeout <= now {

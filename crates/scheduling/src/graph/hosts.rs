@@ -2,7 +2,7 @@
 
 use super::Graph;
 use crate::host::Host;
-use crate::peer::Stage;
+use crate::peer::{Peer, Stage};
 use crate::timers::Subject;
 use crate::{Decision, HostFacts, PeerKey, Refusal};
 use dragonfly_model::{HostId, TaskId};
@@ -15,7 +15,7 @@ impl Graph {
         host.announce(facts, now);
         let after = (host.shares(), host.idc().clone(), host.is_seed());
         if before.1 != after.1 || (!before.0 && after.0) {
-            let peers: Vec<PeerKey> = host.peers.iter().cloned().collect();
+            let peers: Vec<PeerKey> = host.peers().collect();
             for peer in &peers {
                 self.index(peer);
                 self.announce_fresh(peer);
@@ -36,7 +36,7 @@ impl Graph {
             return;
         };
         let asked_for = std::mem::take(&mut host.asked_for);
-        let peers: Vec<PeerKey> = host.peers.iter().cloned().collect();
+        let peers: Vec<PeerKey> = host.peers().collect();
         for peer in &peers {
             self.delete_peer(peer);
         }
@@ -50,17 +50,14 @@ impl Graph {
 
     /// A host dropped its copy of a task. Downloads that are under way there go on.
     pub(super) fn task_deleted(&mut self, host: &HostId, task: &TaskId) {
-        let Some(known) = self.tasks.get(task) else {
+        let Some(known) = self.hosts.get(host) else {
             return;
         };
-        let copies = known.peers.iter().filter(|(_, peer)| peer.host == *host);
-        let copies: Vec<PeerKey> = copies
-            .filter(|(_, peer)| matches!(peer.stage(), Stage::Holding | Stage::Announced))
-            .map(|(id, _)| PeerKey {
-                task: task.clone(),
-                peer: id.clone(),
-            })
-            .collect();
+        let is_copy = |key: &PeerKey| {
+            let stage = self.peer(key).map(Peer::stage);
+            matches!(stage, Some(Stage::Holding | Stage::Announced))
+        };
+        let copies: Vec<PeerKey> = known.peers_of(task).filter(is_copy).collect();
         for copy in &copies {
             self.delete_peer(copy);
         }

@@ -4,7 +4,7 @@ use super::Graph;
 use crate::peer::{Peer, Stage, State};
 use crate::task::Task;
 use crate::{Decision, FinishedPiece, PeerKey, Refusal, Registration, Wanted};
-use dragonfly_model::{PeerId, Priority};
+use dragonfly_model::{HostId, PeerId, Priority};
 
 impl Graph {
     pub(super) fn peer_registered(&mut self, registration: Registration) {
@@ -21,6 +21,7 @@ impl Graph {
         let now = self.now;
         let task = self.tasks.entry(key.task.clone()).or_insert_with(|| Task::new(now));
         task.learn(registration.content);
+        self.drop_lost_copies(&registration);
         let is_empty = registration.content.length == Some(0);
         let state = if registration.metadata_only || is_empty {
             State::Announced
@@ -144,31 +145,40 @@ impl Graph {
         self.drop_older_copies(key);
     }
 
+    /// A host that asks for what it had does not have it any more: what a host has, it does not ask for.
+    fn drop_lost_copies(&mut self, registration: &Registration) {
+        if !registration.metadata_only {
+            let lost = self.copies_on(&registration.host, &registration.peer, |copy| {
+                copy.ask.wanted.overlaps(registration.wanted)
+            });
+            for copy in &lost {
+                self.remove_peer(copy);
+            }
+        }
+    }
+
     /// A host needs one record of a complete copy, not one per download.
     fn drop_older_copies(&mut self, key: &PeerKey) {
-        let Some(task) = self.tasks.get(&key.task) else {
+        let Some(new) = self.peer(key).filter(|peer| peer.ask.wanted == Wanted::All) else {
             return;
         };
-        let Some(new) = task.peers.get(&key.peer).filter(|peer| peer.ask.wanted == Wanted::All) else {
-            return;
-        };
-        let Some(host) = self.hosts.get(&new.host) else {
-            return;
-        };
-        let same_task = host
-            .peers
-            .iter()
-            .filter(|other| other.task == key.task && *other != key);
-        let old: Vec<PeerKey> = same_task
-            .filter(|other| {
-                let other = task.peers.get(&other.peer);
-                other.is_some_and(|other| other.state == State::Holding && other.children.is_empty())
-            })
-            .cloned()
-            .collect();
-        for copy in &old {
+        for copy in &self.copies_on(&new.host, key, |copy| copy.children.is_empty()) {
             self.remove_peer(copy);
         }
+    }
+
+    /// The copies on a host of the task of `but`, without `but` itself.
+    fn copies_on(&self, host: &HostId, but: &PeerKey, which: impl Fn(&Peer) -> bool) -> Vec<PeerKey> {
+        let peers = self
+            .hosts
+            .get(host)
+            .into_iter()
+            .flat_map(|host| host.peers_of(&but.task));
+        let is_copy = |other: &PeerKey| {
+            self.peer(other)
+                .is_some_and(|peer| peer.state == State::Holding && which(peer))
+        };
+        peers.filter(|other| other != but && is_copy(other)).collect()
     }
 
     pub(super) fn peer_failed(&mut self, key: &PeerKey) {

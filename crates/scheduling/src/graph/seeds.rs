@@ -78,10 +78,8 @@ impl Graph {
         let Some(seeding) = self.end_seeding(id, trigger) else {
             return;
         };
-        let registered = self
-            .hosts
-            .get(&seeding.seed)
-            .is_some_and(|host| host.peers.iter().any(|peer| peer.task == *id));
+        let host = self.hosts.get(&seeding.seed);
+        let registered = host.is_some_and(|host| host.peers_of(id).next().is_some());
         let holder = holder.or_else(|| PeerId::parse(seeding.seed.as_str()).ok());
         if let Some(holder) = holder.filter(|_| !registered) {
             let key = PeerKey {

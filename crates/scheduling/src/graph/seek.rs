@@ -178,9 +178,13 @@ impl Graph {
         }
     }
 
-    /// Lets waiting children look at one peer that can be a parent.
+    /// Lets waiting children look at one peer that can be a parent, in their order and while its host has a free slot.
     pub(super) fn wake_for(&mut self, parent: &PeerKey) {
-        for child in self.waiting(&parent.task) {
+        let mut ticket = 0;
+        while self.has_slot(parent)
+            && let Some((next, child)) = self.waiting_from(&parent.task, ticket)
+        {
+            ticket = next + 1;
             let fit = self.choosing(&parent.task).and_then(|choosing| {
                 let child = choosing.child(&child.peer)?;
                 Some(choosing.fit(&child, &parent.peer).map(|_| ()))
@@ -194,11 +198,22 @@ impl Graph {
                 }),
                 Some(Err(Unfit::Never | Unfit::Busy | Unfit::Dry)) | None => {}
             }
-            let host = self.peer(parent).and_then(|peer| self.hosts.get(&peer.host));
-            if !host.is_some_and(|host| host.has_slot(self.config.limits.slots)) {
-                return;
-            }
         }
+    }
+
+    fn has_slot(&self, parent: &PeerKey) -> bool {
+        let host = self.peer(parent).and_then(|peer| self.hosts.get(&peer.host));
+        host.is_some_and(|host| host.has_slot(self.config.limits.slots))
+    }
+
+    /// The first waiting child of a task with this ticket or a later one.
+    fn waiting_from(&self, task: &TaskId, ticket: u64) -> Option<(u64, PeerKey)> {
+        let (ticket, peer) = self.tasks.get(task)?.waiting.range(ticket..).next()?;
+        let child = PeerKey {
+            task: task.clone(),
+            peer: peer.clone(),
+        };
+        Some((*ticket, child))
     }
 
     /// Lets waiting children look at the peers of a host that has a free slot again.
@@ -206,8 +221,7 @@ impl Graph {
         let Some(host) = self.hosts.get(id) else {
             return;
         };
-        let hungry = |peer: &&PeerKey| self.hungry.contains(&peer.task);
-        let peers: Vec<PeerKey> = host.peers.iter().filter(hungry).cloned().collect();
+        let peers: Vec<PeerKey> = self.hungry.iter().flat_map(|task| host.peers_of(task)).collect();
         for peer in &peers {
             self.announce_fresh(peer);
         }

@@ -106,7 +106,7 @@ impl Graph {
         let host = self.hosts.get(id).filter(|host| host.facts().is_some())?;
         Some(HostView {
             uploads: host.uploads,
-            peers: host.peers.len(),
+            peers: host.peers().count(),
             goodput: host.goodput(),
         })
     }

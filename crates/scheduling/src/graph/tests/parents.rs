@@ -222,3 +222,18 @@ fn an_older_copy_on_the_same_host_gives_way_to_the_newer() {
     let newer: PeerId = "h-again".parse().unwrap();
     assert!(scene.graph.peer_view(&key("h-again")).is_some(), "{newer}");
 }
+
+#[test]
+fn a_host_that_asks_again_has_no_copy_any_more() {
+    let mut scene = Scene::with(&["h", "a"]);
+    scene.holder("h");
+    let again = Registration {
+        host: host("h"),
+        ..registration("h-again")
+    };
+    assert_eq!(
+        scene.apply(Event::PeerRegistered(again)),
+        "h-again: back to source (no_seed)"
+    );
+    assert_eq!(scene.register("a"), "a: parked (help_is_coming)");
+}
