@@ -6,3 +6,4 @@ mod announce_peer;
 mod hosts;
 mod manager;
 mod sim;
+mod tls;

@@ -11,6 +11,8 @@ use dragonfly_api::scheduler::scheduler_client::SchedulerClient;
 use dragonfly_scheduler::config::Raw;
 use dragonfly_scheduler::{Config, RunError, Scheduler};
 use dragonfly_service::Workers;
+use dragonfly_service::grpc::{self, Timeouts};
+use dragonfly_service::tls::{ClientTls, Files};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
@@ -53,6 +55,11 @@ pub(crate) fn raw(dir: &Path) -> Raw {
 
 impl Lab {
     pub(crate) async fn start(raw: Raw) -> Self {
+        Self::start_with(raw, None).await
+    }
+
+    /// As [`Lab::start`], with a client that has a certificate.
+    pub(crate) async fn start_with(raw: Raw, tls: Option<&Files>) -> Self {
         let scheduler = Scheduler::build(Config::try_from(raw).unwrap()).await.unwrap();
         let (addresses, ready) = (scheduler.addresses(), scheduler.ready());
         let workers = Workers::new(CancellationToken::new());
@@ -63,9 +70,10 @@ impl Lab {
             end.send(running.await).ok();
         });
         soon("readiness", ready.wait()).await;
-        let client = SchedulerClient::connect(format!("http://{}", addresses.grpc))
-            .await
-            .unwrap();
+        let tls = tls.map(|files| ClientTls::load(files).unwrap());
+        let addr = addresses.grpc.to_string();
+        let channel = grpc::connect(&addr, tls.as_ref(), Timeouts::default()).await;
+        let client = SchedulerClient::new(channel.unwrap());
         Self {
             addr: addresses.grpc,
             metrics: addresses.metrics.unwrap(),

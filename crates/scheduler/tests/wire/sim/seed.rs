@@ -4,6 +4,7 @@ use super::{Lab, host, soon};
 use dragonfly_api::common::{self, Download, Host};
 use dragonfly_api::dfdaemon::dfdaemon_upload_server::{DfdaemonUpload, DfdaemonUploadServer};
 use dragonfly_api::dfdaemon::*;
+use dragonfly_service::tls::{Files, ServerTls};
 use futures::stream::{BoxStream, Empty};
 use futures::{FutureExt, StreamExt};
 use std::pin::Pin;
@@ -42,10 +43,19 @@ pub(crate) struct Seed {
 impl Seed {
     /// Starts a server and announces its host.
     pub(crate) async fn start(lab: &Lab, name: &str) -> Self {
+        Self::start_with(lab, name, None).await
+    }
+
+    /// As [`Seed::start`], with a server that has a certificate.
+    pub(crate) async fn start_with(lab: &Lab, name: &str, tls: Option<&Files>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let (sender, calls) = mpsc::channel(16);
-        let server = tonic::transport::Server::builder()
+        let mut server = tonic::transport::Server::builder();
+        if let Some(files) = tls {
+            server = server.tls_config(ServerTls::load(files).unwrap().tonic()).unwrap();
+        }
+        let server = server
             .add_service(DfdaemonUploadServer::new(Upload { calls: sender }))
             .serve_with_incoming(TcpListenerStream::new(listener));
         lab.workers.spawn("seed peer", server.map(|ended| ended.unwrap()));
