@@ -3,6 +3,7 @@
 
 mod args;
 mod download;
+mod error;
 mod landed;
 mod part;
 mod progress;
@@ -50,7 +51,7 @@ async fn get(args: &Args) -> Result<String, Failure> {
     let mut part = Part::begin(&output, args.overwrite).map_err(failed)?;
     let received = fill(args, &mut part, &output).await?;
     part.finish(args.overwrite).map_err(failed)?;
-    let url = download::shown(args);
+    let url = error::shown(args);
     let report = Report::new(&url, &output, &received, started.elapsed());
     Ok(match format {
         Format::Human => report.line(),

@@ -28,6 +28,9 @@ pub(super) enum Error {
     /// The output's directory is not there.
     #[error("the directory {} does not exist; create it or choose another output", .0.display())]
     NoDirectory(PathBuf),
+    /// Somebody else could change the file while it is written, and afterwards.
+    #[error("{} belongs to another user; remove it or choose another directory", .0.display())]
+    Foreign(PathBuf),
     /// Another process writes the same output.
     #[error("another dfget is writing {}; wait for it or choose another output", .0.display())]
     Busy(PathBuf),
@@ -84,7 +87,8 @@ impl Part {
     /// Takes what dfdaemon delivered as the content, if there is such a file and it is this long.
     pub(super) fn take_delivery(&mut self, length: u64) -> Result<bool, Error> {
         let path = self.delivery()?;
-        self.delivered = std::fs::symlink_metadata(&path).is_ok_and(|found| found.is_file() && found.len() == length);
+        let found = std::fs::symlink_metadata(&path);
+        self.delivered = found.is_ok_and(|found| found.is_file() && found.len() == length && is_ours(&found));
         if self.delivered {
             // As if this process had created it, under the user's own umask.
             let permissions = self
@@ -199,6 +203,9 @@ fn hold(path: &Path, output: &Path) -> Result<File, Error> {
         }
         // Between opening and locking, its holder may have renamed it to its output, which must not be emptied.
         if is_at(&file, path) {
+            if !is_ours(&file.metadata().map_err(failed)?) {
+                return Err(Error::Foreign(path.to_owned()));
+            }
             file.set_len(0).map_err(failed)?;
             return Ok(file);
         }
@@ -210,6 +217,10 @@ fn is_at(file: &File, path: &Path) -> bool {
         (Ok(open), Ok(named)) => (open.dev(), open.ino()) == (named.dev(), named.ino()),
         _ => false,
     }
+}
+
+fn is_ours(found: &std::fs::Metadata) -> bool {
+    found.uid() == rustix::process::geteuid().as_raw()
 }
 
 /// Renames without replacing what may have appeared meanwhile.
@@ -331,6 +342,19 @@ mod tests {
             Err(Error::Io { .. })
         ));
         assert_eq!(std::fs::read_to_string(&victim).unwrap(), "precious");
+    }
+
+    #[test]
+    fn a_part_of_another_user_is_not_written_to() {
+        let dir = tempfile::tempdir().unwrap();
+        let planted = dir.path().join(".x.dragonfly-part");
+        std::fs::write(&planted, "theirs").unwrap();
+        std::os::unix::fs::chown(&planted, Some(65534), None).expect("this test needs root");
+        assert!(matches!(
+            Part::begin(&dir.path().join("x"), true),
+            Err(Error::Foreign(_))
+        ));
+        assert_eq!(std::fs::read_to_string(&planted).unwrap(), "theirs");
     }
 
     #[test]

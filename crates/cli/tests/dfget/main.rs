@@ -173,6 +173,25 @@ async fn an_origin_that_refuses_is_named_with_its_status() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_origin_that_can_not_be_reached_is_asked_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let daemon = Daemon::start(dir.path(), |_| {
+        let error = ApiError {
+            status: None,
+            message: "connection refused".to_owned(),
+            headers: HashMap::new(),
+        };
+        all(vec![Err(backend_error(&error))])
+    });
+    let output = run(dfget(&dir, &["-O", "x"]), 1).await;
+    assert_eq!(
+        said(&output),
+        "dfget: error: http://origin.example/dir/file.bin: connection refused\n"
+    );
+    assert_eq!(daemon.calls(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn json_says_what_the_line_says() {
     let dir = tempfile::tempdir().unwrap();
     let _daemon = Daemon::start(dir.path(), |download| abcdef(&download));
