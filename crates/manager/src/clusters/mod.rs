@@ -31,6 +31,8 @@ pub(crate) const WHAT: &str = "cluster";
 
 /// How old a snapshot may be.
 const SNAPSHOT_AGE: Duration = Duration::from_secs(5);
+/// How many are kept. Only the latest is used; with room for others a new one need not prove its worth to the cache.
+const SNAPSHOTS: u64 = 64;
 
 /// All that can be asked about clusters. Clones are the same.
 #[derive(Debug, Clone)]
@@ -46,7 +48,10 @@ impl Clusters {
     pub(crate) fn new(store: Store) -> Self {
         Self {
             store,
-            snapshot: Cache::builder().max_capacity(2).time_to_live(SNAPSHOT_AGE).build(),
+            snapshot: Cache::builder()
+                .max_capacity(SNAPSHOTS)
+                .time_to_live(SNAPSHOT_AGE)
+                .build(),
             generation: Arc::default(),
         }
     }
