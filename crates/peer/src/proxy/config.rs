@@ -32,8 +32,6 @@ pub struct Limits {
     pub header_timeout: Duration,
     /// How long a connection may idle, a tunnel be silent, or a body stand still.
     pub idle_timeout: Duration,
-    /// How long a connection to an origin may take to come up, TLS included.
-    pub connect_timeout: Duration,
     /// Bytes that one HTTP/1.1 connection buffers for reading and writing.
     pub buffer_bytes: usize,
 }
@@ -47,7 +45,6 @@ impl Default for Limits {
             max_streams: 256,
             header_timeout: Duration::from_secs(60),
             idle_timeout: Duration::from_secs(300),
-            connect_timeout: Duration::from_secs(10),
             buffer_bytes: 512 * 1024,
         }
     }

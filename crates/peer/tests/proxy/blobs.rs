@@ -223,14 +223,14 @@ async fn a_blob_of_unknown_length_is_exact_or_reset() {
     let peer = TestPeer::start(|_| {}).await;
     let registry = origin.url();
     let ask = || send(peer.proxy(), get(&path, &[("x-dragonfly-registry", &registry)]));
-    for habit in [Habit::ChunkedBreaksOff(MIB), Habit::ChunkedBreaksOff(4 * MIB)] {
-        origin.put(&path, File { habit, ..file(&blob) });
-        let answer = ask().await;
-        assert!(
-            answer.status != StatusCode::OK || answer.body.is_err(),
-            "a short body ended cleanly"
-        );
-    }
+    let broken = File {
+        habit: Habit::ChunkedBreaksOff(4 * MIB + 1),
+        ..file(&blob)
+    };
+    origin.put(&path, broken);
+    let answer = ask().await;
+    let is_short = answer.status == StatusCode::OK && answer.body.is_ok();
+    assert!(!is_short, "a short body ended cleanly");
     let chunked = File {
         habit: Habit::Chunked,
         ..file(&blob)
