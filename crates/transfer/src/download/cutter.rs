@@ -15,6 +15,7 @@ pub(super) struct Cutter {
     at: u64,
     current: Option<Current>,
     landed: u64,
+    reached: u64,
 }
 
 struct Current {
@@ -33,6 +34,7 @@ impl Cutter {
             at,
             current: None,
             landed: 0,
+            reached: at,
         }
     }
 
@@ -41,9 +43,14 @@ impl Cutter {
         self.at
     }
 
-    /// How many bytes were written, as a measure of progress.
+    /// How many bytes were written, again and again included.
     pub(super) fn landed(&self) -> u64 {
         self.landed
+    }
+
+    /// How far the stream ever came, as a measure of progress.
+    pub(super) fn reached(&self) -> u64 {
+        self.reached
     }
 
     /// Goes back to the first byte, for a stream that begins there. A piece that was not ended is dropped.
@@ -62,6 +69,7 @@ impl Cutter {
             let room = current.span.offset + current.span.length - self.at;
             let part = bytes.split_to(usize::try_from(room).map_or(bytes.len(), |room| room.min(bytes.len())));
             self.at += part.len() as u64;
+            self.reached = self.reached.max(self.at);
             if let Some(writer) = &mut current.writer {
                 self.landed += part.len() as u64;
                 writer.write(part).await.map_err(StreamError::of)?;

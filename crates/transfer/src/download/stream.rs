@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::sleep;
 
-/// How often in a row a stream may break without having brought a byte.
+/// How often in a row a stream may break without having come any further.
 const MAX_BREAKS: u32 = 5;
 /// The pause after the first break; it doubles with each.
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
@@ -80,12 +80,12 @@ impl Stream {
         let mut cutter = Cutter::new(self.task.clone(), self.news.clone(), start);
         let mut breaks = 0;
         loop {
-            let landed = cutter.landed();
+            let reached = cutter.reached();
             let broken = match self.attempt(&mut extent, &mut cutter).await {
                 Err(StreamError::Source(error)) if error.is_transient() => error,
                 result => return result,
             };
-            if cutter.landed() > landed {
+            if cutter.reached() > reached {
                 breaks = 0;
             }
             // An origin that never gave anything was asked more than once already: there may be another source.
