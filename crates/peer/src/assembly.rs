@@ -1,9 +1,14 @@
 //! The parts of a peer, made from its configuration.
 
-use crate::cluster::Neighbours;
+use crate::cluster::{Announcement, Neighbours, Ports};
 use crate::config::Config;
 use crate::daemon::{Addresses, BuildError};
 use crate::engine::Settings;
+use crate::gc::Evictor;
+use crate::grpc::Context;
+use crate::identity::Identity;
+use crate::metrics::Metrics;
+use crate::proxy::{self, Proxy};
 use dragonfly_service::tls::ClientTls;
 use dragonfly_source::{self as source, EgressPolicy, Sources};
 use dragonfly_storage::{self as storage, Storage};
@@ -17,6 +22,44 @@ use std::time::Duration;
 const MAX_PIECE_CONNECTIONS: usize = 4096;
 /// How long a piece connection may idle.
 const PIECE_IDLE: Duration = Duration::from_secs(60);
+
+/// What this host is, with the ports that it really listens on.
+pub(crate) async fn announcement(config: &Config, addresses: &Addresses) -> Announcement {
+    let identity = Identity::resolve(config).await;
+    tracing::info!(host.id = %identity.host_id, host.ip = %identity.ip, "this host");
+    let ports = Ports {
+        grpc: addresses.upload.port(),
+        proxy: addresses.proxy.port(),
+    };
+    Announcement::new(identity, ports, config)
+}
+
+pub(crate) fn proxy(
+    config: &Config,
+    context: &Context,
+    sources: Sources,
+    registry: &dragonfly_service::Metrics,
+) -> Result<Proxy, proxy::Error> {
+    let settings = proxy::Config {
+        proxy: config.proxy.clone(),
+        data_dir: config.storage.dir.join("proxy"),
+        server_ip: context.announcement.identity().ip,
+        limits: proxy::Limits::default(),
+    };
+    let metrics = registry.with_prefix("dragonfly").with_prefix("client");
+    Proxy::new(settings, context.engine.clone(), sources, &metrics)
+}
+
+pub(crate) fn evictor(config: &Config, context: &Context, metrics: Metrics) -> Evictor {
+    Evictor {
+        policy: config.gc.clone(),
+        storage: context.storage.clone(),
+        engine: context.engine.clone(),
+        cluster: context.cluster.clone(),
+        metrics,
+        dir: config.storage.dir.clone(),
+    }
+}
 
 pub(crate) async fn open_storage(config: &Config) -> Result<Storage, BuildError> {
     let dir = config.storage.dir.join("store");

@@ -1,15 +1,14 @@
 //! The peer as a program: reserves everything, runs, and ends in order.
 
-use crate::cluster::{Announcement, Cluster, Neighbours, Ports};
+use crate::assembly::{announcement, evictor, open_storage, piece_server, proxy, rate, settings, sources, transfer};
+use crate::cluster;
+use crate::cluster::{Cluster, Neighbours};
 use crate::config::Config;
 use crate::engine::{Engine, Parts};
 use crate::gc::Evictor;
-use crate::grpc::{AdmitLayer, Context, DownloadService, UploadService};
-use crate::identity::Identity;
+use crate::grpc::{AdmitLayer, Context, DownloadService, UploadService, severable};
 use crate::metrics::Metrics;
-use crate::proxy::{self, Proxy};
-use crate::assembly::{open_storage, piece_server, rate, settings, sources, transfer};
-use crate::cluster;
+use crate::proxy::{Error as ProxyError, Proxy};
 use crate::sockets::Sockets;
 use dragonfly_api::dfdaemon::dfdaemon_download_server::DfdaemonDownloadServer;
 use dragonfly_api::dfdaemon::dfdaemon_upload_server::DfdaemonUploadServer;
@@ -26,6 +25,7 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tonic_health::pb::health_server::{Health, HealthServer};
 use tonic_health::server::{HealthReporter, HealthService};
@@ -36,6 +36,7 @@ const MAX_GRPC_CONNECTIONS: usize = 4096;
 const DRAIN_SERVERS: Duration = Duration::from_millis(2000);
 const DRAIN_DOWNLOADS: Duration = Duration::from_millis(800);
 const LEAVE: Duration = Duration::from_millis(500);
+const LET_GO: Duration = Duration::from_millis(300);
 
 /// Where a peer listens and keeps.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -90,7 +91,7 @@ pub enum BuildError {
     Sources(#[source] source::Error),
     /// The proxy can't be set up.
     #[error("can't set up the proxy")]
-    Proxy(#[from] proxy::Error),
+    Proxy(#[from] ProxyError),
     /// Manager or schedulers are configured in a way that can't be used.
     #[error(transparent)]
     Cluster(#[from] cluster::Error),
@@ -101,6 +102,7 @@ impl BuildError {
     pub fn exit_code(&self) -> u8 {
         match self {
             BuildError::Tls(_) | BuildError::RegistryCert { .. } | BuildError::Cluster(_) => exit::BAD_CONFIG,
+            BuildError::Proxy(error) => error.exit_code(),
             _ => exit::FAILURE,
         }
     }
@@ -140,6 +142,8 @@ pub struct Peer {
     limits: ServiceLimits,
     /// Those who answer; asked to end first.
     servers: Workers,
+    /// Cuts the connections that are left when the servers were drained.
+    sever: CancellationToken,
     /// Downloads and what belongs to them; asked to end when nobody answers any more.
     downloads: Workers,
     _data: DataDir,
@@ -162,22 +166,18 @@ impl Peer {
         let data = DataDir::lock(&config.storage.dir)?;
         let sockets = Sockets::bind(&config)?;
         let addresses = sockets.addresses(&config)?;
-        let storage = open_storage(&config).await?;
+        let upload_tls = config.upload.server_tls.as_ref().map(ServerTls::load).transpose()?;
         let sources = sources(&config, &addresses)?;
-        let identity = Identity::resolve(&config).await;
-        tracing::info!(host.id = %identity.host_id, host.ip = %identity.ip, "this host");
-        let ports = Ports {
-            grpc: addresses.upload.port(),
-            proxy: addresses.proxy.port(),
-        };
-        let announcement = Announcement::new(identity.clone(), ports, &config);
+        let storage = open_storage(&config).await?;
+        let announcement = announcement(&config, &addresses).await;
         let cluster = Cluster::new(&config, announcement.clone())?;
-        let neighbours = Neighbours::new(identity.ip, config.upload.disable_shared, cluster.clone());
+        let own_ip = announcement.identity().ip;
+        let neighbours = Neighbours::new(own_ip, config.upload.disable_shared, cluster.clone());
         let registry = dragonfly_service::Metrics::new();
         let metrics = Metrics::new(&registry);
         let (servers, downloads) = (workers(), workers());
         let engine = Engine::new(Parts {
-            identity: identity.clone(),
+            identity: announcement.identity().clone(),
             storage: storage.clone(),
             sources: sources.clone(),
             transfer: transfer(&config, sources.clone()),
@@ -187,43 +187,28 @@ impl Peer {
             metrics: metrics.clone(),
             settings: settings(&config)?,
         });
-        let upload_tls = config.upload.server_tls.as_ref().map(ServerTls::load).transpose()?;
+        let context = Context {
+            engine,
+            storage,
+            cluster,
+            announcement,
+            workers: downloads.clone(),
+            ending: servers.cancel_token(),
+            registries: config.proxy.registry_mirror.clone(),
+            piece_port: addresses.piece_tcp.port(),
+            alive: watch::Sender::new(()),
+        };
         Ok(Peer {
-            proxy: Proxy::new(
-                proxy::Config {
-                    proxy: config.proxy.clone(),
-                    data_dir: config.storage.dir.join("proxy"),
-                    server_ip: identity.ip,
-                    limits: proxy::Limits::default(),
-                },
-                engine.clone(),
-                sources,
-                &registry.with_prefix("dragonfly").with_prefix("client"),
-            )?,
-            pieces: piece_server(&config, storage.clone(), neighbours.clone()),
-            evictor: Evictor {
-                policy: config.gc.clone(),
-                storage: storage.clone(),
-                engine: engine.clone(),
-                cluster: cluster.clone(),
-                metrics: metrics.clone(),
-                dir: config.storage.dir.clone(),
-            },
-            context: Arc::new(Context {
-                engine,
-                storage,
-                cluster,
-                announcement,
-                workers: downloads.clone(),
-                ending: servers.cancel_token(),
-                registries: config.proxy.registry_mirror.clone(),
-                piece_port: addresses.piece_tcp.port(),
-            }),
+            proxy: proxy(&config, &context, sources, &registry)?,
+            pieces: piece_server(&config, context.storage.clone(), neighbours.clone()),
+            evictor: evictor(&config, &context, metrics.clone()),
+            context: Arc::new(context),
             limits: ServiceLimits {
                 local: rate(config.download.request_rate),
                 upload: rate(config.upload.request_rate),
             },
             ready: Ready::new(),
+            sever: CancellationToken::new(),
             servers,
             downloads,
             sockets,
@@ -251,6 +236,7 @@ impl Peer {
     pub async fn run(self, cancel: CancellationToken) -> Result<(), RunError> {
         let (context, servers, downloads) = (self.context.clone(), self.servers.clone(), self.downloads.clone());
         let socket = self.addresses.socket.clone();
+        let sever = self.sever.clone();
         let ready = self.ready.clone();
         let _data = self.serve()?;
         ready.set();
@@ -258,11 +244,18 @@ impl Peer {
         tracing::info!("ending");
         // A response that streams ends when its download does, so neither phase waits for all of its time.
         report(servers.drain(DRAIN_SERVERS).await);
+        sever.cancel();
         report(downloads.drain(DRAIN_DOWNLOADS).await);
         if tokio::time::timeout(LEAVE, context.cluster.leave()).await.is_err() {
             tracing::debug!("the schedulers took no leave in time");
         }
         let closed = context.storage.close().await.map_err(RunError::Close);
+        // Whoever starts a peer on the same data next must find it let go.
+        let mut held = context.held();
+        drop(context);
+        if tokio::time::timeout(LET_GO, held.closed()).await.is_err() {
+            tracing::debug!("a connection still holds the storage");
+        }
         if let Err(error) = std::fs::remove_file(&socket) {
             tracing::debug!(%error, "the socket can't be removed");
         }
@@ -282,7 +275,7 @@ impl Peer {
                     .max_encoding_message_size(MAX_MESSAGE_BYTES),
             )
             .serve_with_incoming_shutdown(
-                incoming(sockets.local, MAX_GRPC_CONNECTIONS),
+                severable(incoming(sockets.local, MAX_GRPC_CONNECTIONS), self.sever.clone()),
                 cancel.clone().cancelled_owned(),
             );
         servers.spawn("local grpc", ended("local grpc", local));
@@ -302,7 +295,7 @@ impl Peer {
                     .max_encoding_message_size(MAX_MESSAGE_BYTES),
             )
             .serve_with_incoming_shutdown(
-                incoming(sockets.upload, MAX_GRPC_CONNECTIONS),
+                severable(incoming(sockets.upload, MAX_GRPC_CONNECTIONS), self.sever.clone()),
                 cancel.clone().cancelled_owned(),
             );
         servers.spawn("upload grpc", ended("upload grpc", upload));
@@ -315,7 +308,10 @@ impl Peer {
             metrics,
         };
         servers.spawn("health", ops::serve(sockets.health, routes(None), cancel.clone()));
-        servers.spawn("metrics", ops::serve(sockets.metrics, routes(Some(self.registry)), cancel.clone()));
+        servers.spawn(
+            "metrics",
+            ops::serve(sockets.metrics, routes(Some(self.registry)), cancel.clone()),
+        );
         let cluster = self.context.cluster.clone();
         servers.spawn("cluster", cancelled(cancel.clone(), cluster.run()));
         servers.spawn("evictor", cancelled(cancel, self.evictor.run()));
@@ -334,7 +330,11 @@ fn health() -> HealthServer<impl Health> {
 
 async fn ended(name: &'static str, server: impl Future<Output = Result<(), tonic::transport::Error>>) {
     if let Err(error) = server.await {
-        tracing::error!(server = name, error = &error as &dyn std::error::Error, "a server failed");
+        tracing::error!(
+            server = name,
+            error = &error as &dyn std::error::Error,
+            "a server failed"
+        );
     }
 }
 

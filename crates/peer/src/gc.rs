@@ -163,6 +163,9 @@ mod tests {
     fn eviction_begins_above_the_high_mark_and_ends_at_the_low_one() {
         assert_eq!(excess(80, 100, &policy()), 0);
         assert_eq!(excess(81, 100, &policy()), 21);
-        assert_eq!(excess(u64::MAX, u64::MAX, &policy()), u64::MAX - (u128::from(u64::MAX) * 60 / 100) as u64);
+        assert_eq!(
+            excess(u64::MAX, u64::MAX, &policy()),
+            u64::MAX - (u128::from(u64::MAX) * 60 / 100) as u64
+        );
     }
 }

@@ -33,7 +33,11 @@ impl Identity {
             None => net::advertised_ip(&remotes(config).await),
         };
         let hostname = config.host.hostname.clone().unwrap_or_else(net::hostname);
-        let kind = if config.seed.is_some() { HostKind::Seed } else { HostKind::Normal };
+        let kind = if config.seed.is_some() {
+            HostKind::Seed
+        } else {
+            HostKind::Normal
+        };
         Self {
             host_id: HostId::of(ip, &hostname, kind.is_seed()),
             ip,

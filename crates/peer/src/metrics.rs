@@ -82,7 +82,11 @@ impl Metrics {
         };
         let client = registry.with_prefix("dragonfly").with_prefix("client");
         client.register("download_task", "Downloads that began", metrics.downloads.clone());
-        client.register("download_task_failure", "Downloads that failed", metrics.failures.clone());
+        client.register(
+            "download_task_failure",
+            "Downloads that failed",
+            metrics.failures.clone(),
+        );
         client.register(
             "concurrent_download_task_total",
             "Downloads that run",
@@ -93,8 +97,16 @@ impl Metrics {
             "How long downloads took",
             metrics.duration.clone(),
         );
-        client.register("download_traffic", "Bytes by where they came from", metrics.traffic.clone());
-        client.register("storage_bytes", "Bytes of content on the disk", metrics.storage_bytes.clone());
+        client.register(
+            "download_traffic",
+            "Bytes by where they came from",
+            metrics.traffic.clone(),
+        );
+        client.register(
+            "storage_bytes",
+            "Bytes of content on the disk",
+            metrics.storage_bytes.clone(),
+        );
         client.register("storage_tasks", "Tasks on the disk", metrics.storage_tasks.clone());
         client.register("evicted_task", "Tasks that were evicted", metrics.evicted.clone());
         client.register(
@@ -103,11 +115,12 @@ impl Metrics {
             metrics.refused.clone(),
         );
         let build: Family<BuildLabels, Gauge> = Family::default();
-        build.get_or_create(&BuildLabels {
-            git_version: env!("CARGO_PKG_VERSION"),
-            platform: std::env::consts::ARCH,
-        })
-        .set(1);
+        build
+            .get_or_create(&BuildLabels {
+                git_version: env!("CARGO_PKG_VERSION"),
+                platform: std::env::consts::ARCH,
+            })
+            .set(1);
         client.register("version", "This program", build);
         metrics
     }
@@ -127,7 +140,9 @@ impl Metrics {
 
     /// Bytes that are on this host now.
     pub(crate) fn moved(&self, from: Source, bytes: u64) {
-        self.traffic.get_or_create(&TrafficLabels { r#type: from }).inc_by(bytes);
+        self.traffic
+            .get_or_create(&TrafficLabels { r#type: from })
+            .inc_by(bytes);
     }
 
     pub(crate) fn stored(&self, tasks: usize, bytes: u64) {
@@ -167,6 +182,9 @@ mod tests {
             text.contains("dragonfly_client_download_task_total{type=\"0\",priority=\"6\"} 1\n"),
             "{text}"
         );
-        assert!(text.contains("dragonfly_client_download_traffic{type=\"REMOTE_PEER\"} 7\n"), "{text}");
+        assert!(
+            text.contains("dragonfly_client_download_traffic{type=\"REMOTE_PEER\"} 7\n"),
+            "{text}"
+        );
     }
 }

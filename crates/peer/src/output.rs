@@ -91,7 +91,9 @@ impl Output {
 
 impl From<Error> for Status {
     fn from(error: Error) -> Status {
-        let source = std::error::Error::source(&error).map(|source| format!(": {source}")).unwrap_or_default();
+        let source = std::error::Error::source(&error)
+            .map(|source| format!(": {source}"))
+            .unwrap_or_default();
         let message = format!("{error}{source}");
         match error {
             Error::NotAllowed => Status::permission_denied(message),
@@ -154,7 +156,10 @@ mod tests {
         let own = rustix::process::geteuid().as_raw();
         assert!(matches!(Output::of(&download("/tmp/x"), Some(own)), Ok(Some(_))));
         assert!(matches!(Output::of(&download("/tmp/x"), Some(0)), Ok(Some(_))));
-        assert!(matches!(Output::of(&download("/tmp/x"), Some(own + 1)), Err(Error::NotAllowed)));
+        assert!(matches!(
+            Output::of(&download("/tmp/x"), Some(own + 1)),
+            Err(Error::NotAllowed)
+        ));
         assert!(matches!(Output::of(&download("/tmp/x"), None), Err(Error::NotAllowed)));
         assert!(matches!(Output::of(&Download::default(), None), Ok(None)));
     }

@@ -172,16 +172,19 @@ impl Session {
         let message = wire::DownloadPeerBackToSourceStartedRequest {
             description: Some(reason.to_owned()),
         };
-        self.send(Request::DownloadPeerBackToSourceStartedRequest(message)).await
+        self.send(Request::DownloadPeerBackToSourceStartedRequest(message))
+            .await
     }
 
     /// A piece is here.
     pub(crate) async fn piece(&mut self, piece: common::Piece, traffic: TrafficType) -> Result<(), Error> {
         let piece = Some(piece);
         self.send(match traffic {
-            TrafficType::BackToSource => Request::DownloadPieceBackToSourceFinishedRequest(
-                wire::DownloadPieceBackToSourceFinishedRequest { piece },
-            ),
+            TrafficType::BackToSource => {
+                Request::DownloadPieceBackToSourceFinishedRequest(wire::DownloadPieceBackToSourceFinishedRequest {
+                    piece,
+                })
+            }
             TrafficType::RemotePeer | TrafficType::LocalPeer => {
                 Request::DownloadPieceFinishedRequest(wire::DownloadPieceFinishedRequest { piece })
             }
@@ -217,7 +220,8 @@ impl Session {
                 answer,
             )),
         };
-        self.send(Request::DownloadPieceBackToSourceFailedRequest(message)).await
+        self.send(Request::DownloadPieceBackToSourceFailedRequest(message))
+            .await
     }
 
     /// The last word: the download is complete.
@@ -328,7 +332,10 @@ mod tests {
                 other => panic!("{other}"),
             }
         };
-        assert_eq!(overloaded("grpc-retry-pushback-ms", "250"), Some(Duration::from_millis(250)));
+        assert_eq!(
+            overloaded("grpc-retry-pushback-ms", "250"),
+            Some(Duration::from_millis(250))
+        );
         assert_eq!(overloaded("retry-after", "2"), Some(Duration::from_secs(2)));
         assert_eq!(overloaded("retry-after", "86400"), Some(MAX_RETRY_DELAY));
         assert_eq!(overloaded("retry-after", "soon"), None);

@@ -59,7 +59,7 @@ impl Manager {
 
     /// Puts a seed peer on the manager's list before it asks for schedulers, since its cluster follows from that list.
     async fn register(&self) -> Result<(), Status> {
-        let Some((seed, cluster_id)) = self.seed.as_ref().and_then(|seed| Some((seed, seed.cluster_id?))) else {
+        let Some(cluster_id) = self.seed.as_ref().and_then(|seed| seed.cluster_id) else {
             return Ok(());
         };
         let identity = self.announcement.identity();
@@ -67,7 +67,8 @@ impl Manager {
         let request = UpdateSeedPeerRequest {
             source_type: SourceType::SeedPeerSource.into(),
             hostname: identity.hostname.clone(),
-            r#type: seed.kind.clone(),
+            // The manager knows one type, whatever the file says.
+            r#type: "super".to_owned(),
             idc: identity.idc.clone(),
             location: identity.location.clone(),
             ip: identity.ip.to_string(),

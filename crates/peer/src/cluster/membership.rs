@@ -1,7 +1,7 @@
 //! The worker that keeps membership up to date: look up the schedulers, ask which of them are well, announce this host
 //! to those that don't know it (yet), publish the result; again at the next interval or when woken.
 
-use super::{Directory, Inner, Members, Ring, SchedulerClient};
+use super::{Directory, Inner, Members, Ring, SchedulerClient, lock};
 use futures::future::join_all;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::SocketAddr;
@@ -89,7 +89,7 @@ impl Rounds {
 
     /// Announces this host to the healthy schedulers that are due. Whether all of those took it.
     async fn announce(&mut self, cluster: &Inner, healthy: &BTreeMap<SocketAddr, Channel>) -> bool {
-        for addr in std::mem::take(&mut *cluster.forgetful()) {
+        for addr in std::mem::take(&mut *lock(&cluster.forgetful)) {
             self.announced.remove(&addr);
         }
         // One that was away may have restarted and forgotten everything.
@@ -99,9 +99,14 @@ impl Rounds {
                 .get(addr)
                 .is_none_or(|at| at.elapsed() >= cluster.announce_interval)
         };
-        let announcing = healthy.iter().filter(|(addr, _)| due(addr)).map(|(addr, channel)| async move {
-            (*addr, cluster.announce_to(SchedulerClient::new(channel.clone())).await)
-        });
+        lock(&cluster.introduced).extend(healthy.iter().map(|(addr, channel)| (*addr, channel.clone())));
+        let announcing =
+            healthy
+                .iter()
+                .filter(|(addr, _)| due(addr))
+                .map(|(addr, channel)| async move {
+                    (*addr, cluster.announce_to(SchedulerClient::new(channel.clone())).await)
+                });
         let mut all = true;
         for (addr, announced) in join_all(announcing).await {
             match announced {
@@ -124,7 +129,9 @@ impl Rounds {
         }
         let retry = self.retry.map_or(FIRST_RETRY, |last| (last * 2).min(SLOWEST_RETRY));
         self.retry = Some(retry);
-        retry.min(cluster.refresh_interval).mul_f64(rand::random_range(0.7..1.3))
+        retry
+            .min(cluster.refresh_interval)
+            .mul_f64(rand::random_range(0.7..1.3))
     }
 }
 

@@ -21,7 +21,7 @@ use manager::Manager;
 use ring::Ring;
 use std::collections::{BTreeMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use tonic::Status;
@@ -58,6 +58,8 @@ struct Inner {
     members: watch::Sender<Arc<Members>>,
     /// Wakes the membership worker.
     poke: Notify,
+    /// Every scheduler that this host was announced to, and must take its leave of.
+    introduced: Mutex<BTreeMap<SocketAddr, Channel>>,
     /// Schedulers that said that they don't know this host.
     forgetful: Mutex<HashSet<SocketAddr>>,
 }
@@ -100,6 +102,7 @@ impl Cluster {
                 announcement,
                 members: watch::Sender::new(Arc::default()),
                 poke: Notify::new(),
+                introduced: Mutex::default(),
                 forgetful: Mutex::default(),
             }),
         })
@@ -147,7 +150,7 @@ impl Cluster {
     pub(crate) async fn reannounce(&self, scheduler: &Scheduler) -> Result<(), Status> {
         let announced = self.inner.announce_to(scheduler.client.clone()).await;
         if announced.is_err() {
-            self.inner.forgetful().insert(scheduler.addr);
+            lock(&self.inner.forgetful).insert(scheduler.addr);
             self.refresh();
         }
         announced
@@ -196,11 +199,12 @@ impl Cluster {
         let request = scheduler::DeleteHostRequest {
             host_id: self.inner.announcement.host_id().to_string(),
         };
-        let goodbyes = self.schedulers().into_iter().map(|mut scheduler| {
+        let introduced = std::mem::take(&mut *lock(&self.inner.introduced));
+        let goodbyes = introduced.into_iter().map(|(addr, channel)| {
             let request = request.clone();
             async move {
-                if let Err(status) = timed(scheduler.client.delete_host(request)).await {
-                    tracing::debug!(scheduler.addr = %scheduler.addr, %status, "a scheduler took no leave");
+                if let Err(status) = timed(SchedulerClient::new(channel).delete_host(request)).await {
+                    tracing::debug!(scheduler.addr = %addr, %status, "a scheduler took no leave");
                 }
             }
         });
@@ -217,14 +221,14 @@ impl Inner {
         timed(client.announce_host(request)).await
     }
 
-    fn forgetful(&self) -> std::sync::MutexGuard<'_, HashSet<SocketAddr>> {
-        self.forgetful.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// A channel that connects by itself. Streams on it may take any time, so it has no time limit of its own.
     fn channel(&self, addr: SocketAddr) -> Result<Channel, grpc::ConnectError> {
         grpc::connect_lazy(&addr.to_string(), self.tls.as_ref(), long_lived())
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Time limits of a channel that carries streams.

@@ -105,9 +105,12 @@ impl Neighbours {
 
     /// The list stays as it was if no scheduler answers.
     async fn refresh(&self) {
-        let lists = self.inner.cluster.schedulers().into_iter().map(|mut scheduler| async move {
-            timed(scheduler.client.list_hosts(ListHostsRequest::default())).await
-        });
+        let lists = self
+            .inner
+            .cluster
+            .schedulers()
+            .into_iter()
+            .map(|mut scheduler| async move { timed(scheduler.client.list_hosts(ListHostsRequest::default())).await });
         let answers: Vec<_> = join_all(lists).await.into_iter().filter_map(Result::ok).collect();
         if answers.is_empty() {
             return;

@@ -23,7 +23,11 @@ const TABLE: &[(&str, Find, &str)] = &[
     ("pprofPort", |raw| raw.pprof_port, "there is no profiling port"),
     ("log", |raw| raw.log, "use --log-level or verbose"),
     ("server.pluginDir", |raw| raw.server.plugin_dir, "there are no plugins"),
-    ("server.cacheDir", |raw| raw.server.cache_dir, "everything lies in storage.dir"),
+    (
+        "server.cacheDir",
+        |raw| raw.server.cache_dir,
+        "everything lies in storage.dir",
+    ),
     (
         "server.adaptiveRateLimit",
         |raw| raw.server.adaptive_rate_limit,
@@ -34,14 +38,26 @@ const TABLE: &[(&str, Find, &str)] = &[
         |raw| raw.scheduler.enable_back_to_source,
         "use proxy.disableBackToSource or dfget --disable-back-to-source",
     ),
-    ("seedPeer.server", |raw| raw.seed_peer.server, "use upload.server and host.ip"),
-    ("seedPeer.keepAlive", |raw| raw.seed_peer.keep_alive, "the interval is fixed"),
+    (
+        "seedPeer.server",
+        |raw| raw.seed_peer.server,
+        "use upload.server and host.ip",
+    ),
+    (
+        "seedPeer.keepAlive",
+        |raw| raw.seed_peer.keep_alive,
+        "the interval is fixed",
+    ),
     (
         "storage.writePieceTimeout",
         |raw| raw.storage.write_piece_timeout,
         "use download.pieceTimeout",
     ),
-    ("storage.cacheCapacity", |raw| raw.storage.cache_capacity, "the page cache does it"),
+    (
+        "storage.cacheCapacity",
+        |raw| raw.storage.cache_capacity,
+        "the page cache does it",
+    ),
     (
         "storage.server.tcpFastopen",
         |raw| raw.storage.server.tcp_fastopen,
@@ -67,13 +83,21 @@ const TABLE: &[(&str, Find, &str)] = &[
         |raw| raw.gc.policy.page_cache_idle_timeout,
         "the kernel reclaims its page cache",
     ),
-    ("proxy.prefetch", |raw| raw.proxy.prefetch, "a range fetches the pieces it covers"),
+    (
+        "proxy.prefetch",
+        |raw| raw.proxy.prefetch,
+        "a range fetches the pieces it covers",
+    ),
     (
         "proxy.prefetchBandwidthLimit",
         |raw| raw.proxy.prefetch_bandwidth_limit,
         "use download.bandwidthLimit",
     ),
-    ("proxy.readBufferSize", |raw| raw.proxy.read_buffer_size, "use storage.readBufferSize"),
+    (
+        "proxy.readBufferSize",
+        |raw| raw.proxy.read_buffer_size,
+        "use storage.readBufferSize",
+    ),
     (
         "backend.enableCacheTemporaryRedirect",
         |raw| raw.backend.enable_cache_temporary_redirect,
@@ -89,11 +113,31 @@ const TABLE: &[(&str, Find, &str)] = &[
         |raw| raw.backend.put_concurrent_chunk_count,
         "nothing is put into origins",
     ),
-    ("backend.putChunkSize", |raw| raw.backend.put_chunk_size, "nothing is put into origins"),
-    ("backend.putTimeout", |raw| raw.backend.put_timeout, "nothing is put into origins"),
-    ("backend.enableHickoryDNS", |raw| raw.backend.enable_hickory_dns, "the system resolves names"),
-    ("security.enable", |raw| raw.security.enable, "use the certificates of each section"),
-    ("network.enableIPv4", |raw| raw.network.enable_ipv4, "IPv4 is on; see network.enableIPv6"),
+    (
+        "backend.putChunkSize",
+        |raw| raw.backend.put_chunk_size,
+        "nothing is put into origins",
+    ),
+    (
+        "backend.putTimeout",
+        |raw| raw.backend.put_timeout,
+        "nothing is put into origins",
+    ),
+    (
+        "backend.enableHickoryDNS",
+        |raw| raw.backend.enable_hickory_dns,
+        "the system resolves names",
+    ),
+    (
+        "security.enable",
+        |raw| raw.security.enable,
+        "use the certificates of each section",
+    ),
+    (
+        "network.enableIPv4",
+        |raw| raw.network.enable_ipv4,
+        "IPv4 is on; see network.enableIPv6",
+    ),
     ("stats", |raw| raw.stats, "there is no profiling port"),
     ("tracing", |raw| raw.tracing, "traces are not exported"),
 ];

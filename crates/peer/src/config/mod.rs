@@ -67,8 +67,6 @@ pub struct HostConfig {
 /// A seed peer's registration.
 #[derive(Debug, Clone)]
 pub struct Seed {
-    /// `normal` or `super`, as the manager records it.
-    pub kind: String,
     /// The seed peer cluster to register with; without one the manager is not told.
     pub cluster_id: Option<u64>,
 }
@@ -236,7 +234,6 @@ fn seed(raw: &Raw, problems: &mut Problems) -> Option<Seed> {
         "use normal or super",
     );
     raw.seed_peer.enable.then(|| Seed {
-        kind: kind.to_owned(),
         cluster_id: raw.seed_peer.cluster_id.filter(|id| *id != 0),
     })
 }
@@ -270,14 +267,22 @@ fn schedulers(raw: &Raw, problems: &mut Problems) -> Schedulers {
         announce_interval: scheduler.announce_interval,
         schedule_timeout: scheduler.schedule_timeout,
         max_schedule_count: scheduler.max_schedule_count,
-        tls: tls_files("scheduler", [&scheduler.ca_cert, &scheduler.cert, &scheduler.key], problems),
+        tls: tls_files(
+            "scheduler",
+            [&scheduler.ca_cert, &scheduler.cert, &scheduler.key],
+            problems,
+        ),
     }
 }
 
 fn download(raw: &Raw, problems: &mut Problems) -> DownloadConfig {
     let download = &raw.download;
     positive("download.pieceTimeout", download.piece_timeout, problems);
-    positive("download.collectedPieceTimeout", download.collected_piece_timeout, problems);
+    positive(
+        "download.collectedPieceTimeout",
+        download.collected_piece_timeout,
+        problems,
+    );
     let count = download.concurrent_piece_count;
     problems.require(
         (1..=1024).contains(&count),
@@ -412,7 +417,10 @@ fn tls_files(section: &str, files: [&Option<PathBuf>; 3], problems: &mut Problem
 
 /// `host:port` from that or from `http://host:port`.
 fn host_and_port(key: &str, text: &str, problems: &mut Problems) -> Option<String> {
-    let bare = text.split_once("://").map_or(text, |(_, rest)| rest).trim_end_matches('/');
+    let bare = text
+        .split_once("://")
+        .map_or(text, |(_, rest)| rest)
+        .trim_end_matches('/');
     let port = bare.rsplit_once(':').and_then(|(host, port)| {
         let port: u16 = port.parse().ok()?;
         (!host.is_empty() && port > 0).then_some(port)
@@ -473,7 +481,8 @@ proxy: {rules: [{regex: '('}]}
 
     #[test]
     fn addresses_come_with_and_without_scheme() {
-        let config = config("manager: {addr: 'http://m.example:65003'}\nscheduler: {addrs: ['10.0.0.1:8002']}").unwrap();
+        let config =
+            config("manager: {addr: 'http://m.example:65003'}\nscheduler: {addrs: ['10.0.0.1:8002']}").unwrap();
         assert_eq!(config.manager.unwrap().addr, "m.example:65003");
         assert_eq!(config.schedulers.local, ["10.0.0.1:8002"]);
     }

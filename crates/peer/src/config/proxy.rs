@@ -22,7 +22,7 @@ pub struct Proxy {
     pub basic_auth: Option<BasicAuth>,
     /// How long an origin's word that a caller may read is remembered.
     pub authorization_ttl: Duration,
-    /// Signs certificates for intercepted hosts; without one, a CA of this host's own does.
+    /// Signs certificates for intercepted hosts; without one, no tunnel is intercepted.
     pub mitm: Option<MitmCa>,
     /// Requests per second.
     pub request_rate_limit: u32,
@@ -93,7 +93,12 @@ pub(super) fn resolve(raw: &raw::Proxy, any: IpAddr, problems: &mut Problems) ->
 
 fn rule(raw: &raw::ProxyRule, problems: &mut Problems) -> Option<Rule> {
     let regex = problems.take("proxy.rules[].regex", &raw.regex, Regex::new(&raw.regex))?;
-    let defaults = || dragonfly_model::DEFAULT_FILTERED_QUERY_PARAMS.iter().map(|p| (*p).to_owned()).collect();
+    let defaults = || {
+        dragonfly_model::DEFAULT_FILTERED_QUERY_PARAMS
+            .iter()
+            .map(|p| (*p).to_owned())
+            .collect()
+    };
     Some(Rule {
         regex,
         use_tls: raw.use_tls,
@@ -158,7 +163,11 @@ fn mitm(raw: &raw::ProxyServer, problems: &mut Problems) -> Option<MitmCa> {
         }),
         (None, None) => None,
         (cert, _) => {
-            let missing = if cert.is_none() { "proxy.server.caCert" } else { "proxy.server.caKey" };
+            let missing = if cert.is_none() {
+                "proxy.server.caCert"
+            } else {
+                "proxy.server.caKey"
+            };
             problems.push(missing, "", "interception needs caCert and caKey together");
             None
         }

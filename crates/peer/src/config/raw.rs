@@ -1,5 +1,5 @@
 //! dfdaemon.yaml as it is written: the keys, defaults and units of Dragonfly 2.5, with safer defaults where theirs would
-//! lose the cache or trust anyone, and a few keys of our own.
+//! lose the cache or trust anyone, and a few keys of our own. One long file, since it is one table.
 
 use super::ineffective::Ineffective;
 use dragonfly_service::config::{ByteSize, duration};
@@ -241,7 +241,7 @@ section! {
     SeedPeer {
         /// Whether this is a seed peer.
         enable: bool = false,
-        /// `normal` or `super`.
+        /// `normal` or `super`; both mean the same.
         r#type: String = "normal".to_owned(),
         /// Seed peer cluster to register with at the manager.
         #[serde(rename = "clusterID")]
@@ -507,5 +507,9 @@ section! {
 }
 
 fn hidden<S: Serializer>(secret: &SecretString, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(if secret.expose_secret().is_empty() { "" } else { "<hidden>" })
+    serializer.serialize_str(if secret.expose_secret().is_empty() {
+        ""
+    } else {
+        "<hidden>"
+    })
 }

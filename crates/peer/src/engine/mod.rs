@@ -13,9 +13,9 @@ mod request;
 mod running;
 
 pub use content::Content;
+pub(crate) use download::{PIECE_REUSE, own_origin_text};
 pub use error::{Error, ReadError};
 pub use request::Request;
-pub(crate) use download::{PIECE_REUSE, own_origin_text};
 pub(crate) use running::Running;
 
 use crate::cluster::{Cluster, Neighbours};
@@ -124,8 +124,8 @@ impl Engine {
             };
             match lease.shared.opened().await {
                 Ok(pin) => return Ok(Content::arriving(pin, lease, range, self.chunk())),
-                // The first caller's credentials may be worse than this one's.
-                Err(error) if !is_first && error.blames_credentials() => {}
+                // The first caller's credentials may be worse than this one's, or its wishes stricter.
+                Err(error) if !is_first && (error.blames_credentials() || matches!(error, Error::NoSource)) => {}
                 Err(error) => return Err(error),
             }
         }

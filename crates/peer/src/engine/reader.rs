@@ -93,7 +93,10 @@ impl Reader {
             let range_end = self.range.map(|range| range.end());
             return Ok(range_end.is_some_and(|end| self.at >= end && self.received(end) > end));
         };
-        if self.range.is_some_and(|range| range.start > content_length || (range.start == content_length && range.length > 0)) {
+        if self
+            .range
+            .is_some_and(|range| range.start > content_length || (range.start == content_length && range.length > 0))
+        {
             return Err(ReadError::Unsatisfiable { content_length });
         }
         let reached = self.end().is_some_and(|end| self.at >= end);
@@ -267,3 +270,6 @@ fn explain(error: storage::Error) -> ReadError {
         error => error.into(),
     })
 }
+
+#[cfg(test)]
+mod tests;

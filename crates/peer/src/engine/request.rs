@@ -77,7 +77,8 @@ impl Request {
             url: self.url.clone(),
             headers: self.headers.clone(),
             caller: self.caller,
-            timeout: self.timeout,
+            // The caller's limit is for all of the download; an origin must begin its answer much sooner.
+            timeout: None,
             range: None,
             if_match: self.head.as_ref().and_then(|head| head.validator.clone()),
         }

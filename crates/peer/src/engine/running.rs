@@ -176,10 +176,12 @@ pub(super) enum Entry {
     Ending(Arc<Shared>),
 }
 
+type Downloads = HashMap<TaskId, (Arc<Shared>, Weak<Lease>)>;
+
 /// All running downloads.
 #[derive(Default)]
 pub(super) struct Table {
-    running: Mutex<HashMap<TaskId, (Arc<Shared>, Weak<Lease>)>>,
+    running: Mutex<Downloads>,
 }
 
 impl Table {
@@ -230,12 +232,15 @@ impl Table {
     /// Takes a download out that failed or was given up.
     pub(super) fn remove(&self, shared: &Arc<Shared>) {
         let mut running = self.running();
-        if running.get(&shared.task).is_some_and(|(known, _)| Arc::ptr_eq(known, shared)) {
+        if running
+            .get(&shared.task)
+            .is_some_and(|(known, _)| Arc::ptr_eq(known, shared))
+        {
             running.remove(&shared.task);
         }
     }
 
-    fn running(&self) -> MutexGuard<'_, HashMap<TaskId, (Arc<Shared>, Weak<Lease>)>> {
+    fn running(&self) -> MutexGuard<'_, Downloads> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

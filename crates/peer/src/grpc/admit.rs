@@ -86,7 +86,11 @@ where
                 return inner.call(request).await;
             }
             metrics.refused_stranger();
-            tracing::warn!(?ip, rpc.method = request.uri().path(), "refused a host that no scheduler has named");
+            tracing::warn!(
+                ?ip,
+                rpc.method = request.uri().path(),
+                "refused a host that no scheduler has named"
+            );
             let text = "no scheduler of this cluster has named your host; announce it, or configure certificates";
             Ok(Status::permission_denied(text).into_http())
         })

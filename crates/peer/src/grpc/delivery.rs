@@ -28,7 +28,12 @@ pub(super) struct Delivery {
 }
 
 impl Delivery {
-    pub(super) fn new(context: Shared, content: Content, range: Option<ByteRange>, with_content: bool) -> (Self, Messages) {
+    pub(super) fn new(
+        context: Shared,
+        content: Content,
+        range: Option<ByteRange>,
+        with_content: bool,
+    ) -> (Self, Messages) {
         let (messages, receiver) = mpsc::channel(if with_content { 1 } else { QUEUE });
         let delivery = Self {
             context,
@@ -73,7 +78,8 @@ impl Delivery {
                 },
             }
         };
-        self.send(Part::DownloadTaskStartedResponse(self.started(length))).await?;
+        self.send(Part::DownloadTaskStartedResponse(self.started(length)))
+            .await?;
         for piece in early {
             self.piece(&piece).await?;
         }
@@ -89,7 +95,10 @@ impl Delivery {
             content_length,
             range: self.range.map(common::Range::from),
             response_header: stat::text_headers(&self.content.headers()),
-            pieces: pin.and_then(|pin| pin.layout()).map(|layout| self.expected(layout)).unwrap_or_default(),
+            pieces: pin
+                .and_then(|pin| pin.layout())
+                .map(|layout| self.expected(layout))
+                .unwrap_or_default(),
             is_finished: self.content.was_finished(),
         }
     }
@@ -139,7 +148,8 @@ impl Delivery {
 
 /// A piece's bytes; at most as many as the largest piece.
 async fn bytes_of(pin: &Pin, piece: &PieceRecord) -> Result<Vec<u8>, Status> {
-    let length = usize::try_from(piece.span.length).map_err(|_| Status::internal("the piece does not fit in memory"))?;
+    let length =
+        usize::try_from(piece.span.length).map_err(|_| Status::internal("the piece does not fit in memory"))?;
     let mut bytes = Vec::with_capacity(length);
     while bytes.len() < length {
         let at = piece.span.offset + bytes.len() as u64;

@@ -36,7 +36,12 @@ impl DownloadService {
         };
         let request = parse(&download, &asker)?;
         let (range, timeout) = (request.range, request.timeout);
-        let content = self.context.engine.open(request).await.map_err(|error| status_of(&error))?;
+        let content = self
+            .context
+            .engine
+            .open(request)
+            .await
+            .map_err(|error| status_of(&error))?;
         let with_content = download.need_piece_content && output.is_none();
         let (delivery, messages) = Delivery::new(self.context.clone(), content.clone(), range, with_content);
         let engine = self.context.engine.clone();
@@ -62,7 +67,9 @@ impl DfdaemonDownload for DownloadService {
 
     async fn download_task(&self, request: Request<DownloadTaskRequest>) -> Result<Response<Messages>, Status> {
         let connection = request.extensions().get::<UdsConnectInfo>();
-        let uid = connection.and_then(|info| info.peer_cred).map(|credentials| credentials.uid());
+        let uid = connection
+            .and_then(|info| info.peer_cred)
+            .map(|credentials| credentials.uid());
         let download = request.into_inner().download;
         let download = download.ok_or_else(|| Status::invalid_argument("the request lacks download"))?;
         self.deliver(download, uid).await.map(Response::new)

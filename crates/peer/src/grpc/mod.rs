@@ -5,23 +5,26 @@ mod admit;
 mod delivery;
 mod download;
 mod request;
+mod sever;
 mod stat;
 mod sync;
 mod upload;
 
 pub(crate) use admit::AdmitLayer;
 pub(crate) use download::DownloadService;
+pub(crate) use sever::severable;
 pub(crate) use upload::UploadService;
 
 use crate::cluster::{Announcement, Cluster};
-use crate::engine::{self, Engine};
 use crate::config::RegistryMirror;
+use crate::engine::{self, Engine};
 use dragonfly_api::{ApiError, backend_error};
 use dragonfly_model::{IdError, TaskId};
 use dragonfly_service::Workers;
 use dragonfly_storage::Storage;
 use std::net::IpAddr;
 use std::sync::Arc;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
@@ -38,9 +41,16 @@ pub(crate) struct Context {
     pub(crate) registries: RegistryMirror,
     /// Where this host serves pieces.
     pub(crate) piece_port: u16,
+    /// The last field, so that it closes after everything else was let go.
+    pub(crate) alive: watch::Sender<()>,
 }
 
 impl Context {
+    /// Closes when nothing of this is held any more.
+    pub(crate) fn held(&self) -> Held {
+        Held(self.alive.subscribe())
+    }
+
     fn own_ip(&self) -> IpAddr {
         self.announcement.identity().ip
     }
@@ -52,6 +62,15 @@ impl Context {
             tracing::debug!(task.id = %task, %status, "the scheduler was not told of the deletion");
         }
         Ok(deleted)
+    }
+}
+
+/// See [`Context::held`].
+pub(crate) struct Held(watch::Receiver<()>);
+
+impl Held {
+    pub(crate) async fn closed(&mut self) {
+        while self.0.changed().await.is_ok() {}
     }
 }
 
@@ -69,7 +88,9 @@ fn status_of(error: &engine::Error) -> Status {
             backend_error(&ApiError {
                 status: answer.as_ref().map(|(status, _)| status.as_u16()),
                 message,
-                headers: answer.map(|(_, headers)| stat::text_headers(&headers)).unwrap_or_default(),
+                headers: answer
+                    .map(|(_, headers)| stat::text_headers(&headers))
+                    .unwrap_or_default(),
             })
         }
         Error::Forbidden(_) => Status::permission_denied(message),

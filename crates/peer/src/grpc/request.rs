@@ -81,9 +81,7 @@ fn identity(download: &Download, url: &Url, asker: &Asker<'_>) -> Result<(Option
     let content = given(&download.content_for_calculating_task_id);
     match content {
         Some(text) if own_origin_text(url).as_deref() == Some(&text) => Ok((None, BlobTrust::OwnOrigin)),
-        Some(text) if names_a_blob(&text) => {
-            Err(invalid("the content text names a blob of another origin".to_owned()))
-        }
+        Some(text) if names_a_blob(&text) => Err(invalid("the content text names a blob of another origin".to_owned())),
         Some(text) => Ok((Some(text), BlobTrust::Ignored)),
         None if download.enable_task_id_based_blob_digest => Ok((None, (asker.trust)(url))),
         None => Ok((None, BlobTrust::Ignored)),
@@ -99,7 +97,9 @@ fn names_a_blob(text: &str) -> bool {
 fn headers(download: &Download) -> Result<HeaderMap, Status> {
     let mut headers = HeaderMap::with_capacity(download.request_header.len());
     for (name, value) in &download.request_header {
-        let name: HeaderName = name.parse().map_err(|_| invalid(format!("{name:?} is no header name")))?;
+        let name: HeaderName = name
+            .parse()
+            .map_err(|_| invalid(format!("{name:?} is no header name")))?;
         // The value may be a credential, so it is not repeated.
         let mut value =
             HeaderValue::from_str(value).map_err(|_| invalid(format!("the value of header {name} makes no sense")))?;
@@ -192,7 +192,10 @@ mod tests {
             ..base.clone()
         };
         let message = parsed(&header).unwrap_err().message().to_owned();
-        assert!(message.contains("authorization") && !message.contains("s3cret"), "{message}");
+        assert!(
+            message.contains("authorization") && !message.contains("s3cret"),
+            "{message}"
+        );
         let priority = Download { priority: 9, ..base };
         assert_eq!(parsed(&priority).unwrap_err().code(), Code::InvalidArgument);
     }

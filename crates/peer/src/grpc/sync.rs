@@ -41,7 +41,12 @@ impl PieceSync {
             (None, None) => return Err(Status::not_found("the task is not here")),
         };
         pin.touch();
-        let numbers: HashSet<PieceNumber> = request.interested_piece_numbers.iter().copied().map(PieceNumber).collect();
+        let numbers: HashSet<PieceNumber> = request
+            .interested_piece_numbers
+            .iter()
+            .copied()
+            .map(PieceNumber)
+            .collect();
         Ok(Self {
             changes: pin.changes(),
             pin,

@@ -37,7 +37,9 @@ impl UploadService {
     /// How a scheduler makes this peer fetch. The download goes on when the scheduler stops listening.
     async fn fetch(&self, download: common::Download) -> Result<Messages, Status> {
         if download.output_path.is_some() {
-            return Err(Status::permission_denied("an output path is never taken from the network"));
+            return Err(Status::permission_denied(
+                "an output path is never taken from the network",
+            ));
         }
         let remote: Option<IpAddr> = download.remote_ip.as_deref().and_then(|ip| ip.parse().ok());
         // Only a caller on this very host may have its loopback fetched.
@@ -49,7 +51,12 @@ impl UploadService {
         let request = parse(&download, &Asker { caller, trust: &trust })?;
         let (range, timeout) = (request.range, request.timeout);
         let announce = request.clone();
-        let content = self.context.engine.open(request).await.map_err(|error| status_of(&error))?;
+        let content = self
+            .context
+            .engine
+            .open(request)
+            .await
+            .map_err(|error| status_of(&error))?;
         let workers = self.context.workers.clone();
         if content.was_finished() {
             let engine = self.context.engine.clone();
@@ -115,7 +122,9 @@ impl DfdaemonUpload for UploadService {
         let sync = PieceSync::open(&self.context, request.get_ref()).await?;
         let ended = self.context.ending.clone().cancelled_owned();
         let mut response = Response::new(sync.stream().take_until(ended).boxed());
-        response.metadata_mut().insert(PIECE_REUSE, MetadataValue::from_static("1"));
+        response
+            .metadata_mut()
+            .insert(PIECE_REUSE, MetadataValue::from_static("1"));
         Ok(response)
     }
 

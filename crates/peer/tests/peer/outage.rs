@@ -37,7 +37,8 @@ async fn a_download_under_way_survives_its_scheduler() {
     let death = async {
         scheduler
             .until("the child has a piece", |book| {
-                book.words.contains(&"127.0.0.1-child: DownloadPieceFinishedRequest".to_owned())
+                book.words
+                    .contains(&"127.0.0.1-child: DownloadPieceFinishedRequest".to_owned())
             })
             .await;
         scheduler.kill().await;
@@ -65,7 +66,8 @@ async fn a_download_under_way_survives_its_parent() {
     let death = async {
         scheduler
             .until("the child has a piece", |book| {
-                book.words.contains(&"127.0.0.1-child: DownloadPieceFinishedRequest".to_owned())
+                book.words
+                    .contains(&"127.0.0.1-child: DownloadPieceFinishedRequest".to_owned())
             })
             .await;
         seed.stop().await;

@@ -107,7 +107,11 @@ impl TestPeer {
     /// Ends it as SIGTERM would.
     pub(crate) async fn stop(self) -> Dir {
         self.cancel.cancel();
-        tokio::time::timeout(PATIENCE, self.ended).await.unwrap().unwrap().unwrap();
+        tokio::time::timeout(PATIENCE, self.ended)
+            .await
+            .unwrap()
+            .unwrap()
+            .unwrap();
         self.workers.drain(PATIENCE).await.unwrap();
         self.dir
     }
@@ -124,7 +128,9 @@ impl TestPeer {
     /// Downloads as dfget does: the bytes over the socket.
     pub(crate) async fn get(&self, download: Download) -> Result<Got, Status> {
         let asking = get(self.client().await, download);
-        tokio::time::timeout(PATIENCE, asking).await.expect("the download hangs")
+        tokio::time::timeout(PATIENCE, asking)
+            .await
+            .expect("the download hangs")
     }
 
     pub(crate) async fn get_url(&self, url: &str) -> Result<Vec<u8>, Status> {

@@ -94,7 +94,8 @@ impl TestScheduler {
     }
 
     pub(crate) async fn has_hosts(&self, count: usize) {
-        self.until("all hosts announced", |book| book.hosts.len() >= count).await;
+        self.until("all hosts announced", |book| book.hosts.len() >= count)
+            .await;
     }
 
     /// Ends it and all its conversations at once.
@@ -146,7 +147,8 @@ impl Conversation {
         while let Ok(Some(message)) = words.message().await {
             let word = message.request.clone().expect("a message says something");
             let name = format!("{word:?}").split('(').next().unwrap_or_default().to_owned();
-            self.shared.change(|book| book.words.push(format!("{}: {name}", message.host_id)));
+            self.shared
+                .change(|book| book.words.push(format!("{}: {name}", message.host_id)));
             match self.heard(&message, word).await {
                 Ok(true) => {}
                 Ok(false) => return,
@@ -167,7 +169,8 @@ impl Conversation {
                 self.register(message).await?;
             }
             Word::ReschedulePeerRequest(again) => {
-                self.blocked.extend(again.candidate_parents.into_iter().map(|peer| peer.id));
+                self.blocked
+                    .extend(again.candidate_parents.into_iter().map(|peer| peer.id));
                 self.schedule(message).await;
             }
             Word::DownloadPeerStartedRequest(_) | Word::DownloadPeerBackToSourceStartedRequest(_) => {
@@ -176,11 +179,16 @@ impl Conversation {
             Word::DownloadPieceFailedRequest(failed) => drop(self.blocked.insert(failed.parent_id)),
             Word::DownloadPeerFailedRequest(_) | Word::DownloadPeerBackToSourceFailedRequest(_) => {
                 self.shared.change(|book| {
-                    book.holders.entry(message.task_id.clone()).or_default().remove(&message.peer_id);
+                    book.holders
+                        .entry(message.task_id.clone())
+                        .or_default()
+                        .remove(&message.peer_id);
                 });
                 return Ok(false);
             }
-            Word::DownloadPeerFinishedRequest(_) | Word::DownloadPeerBackToSourceFinishedRequest(_) => return Ok(false),
+            Word::DownloadPeerFinishedRequest(_) | Word::DownloadPeerBackToSourceFinishedRequest(_) => {
+                return Ok(false);
+            }
             Word::DownloadPieceFinishedRequest(_)
             | Word::DownloadPieceBackToSourceFinishedRequest(_)
             | Word::DownloadPieceBackToSourceFailedRequest(_) => {}
@@ -196,7 +204,9 @@ impl Conversation {
         });
         if overloaded {
             let mut status = Status::resource_exhausted("too much to do");
-            status.metadata_mut().insert("grpc-retry-pushback-ms", "10".parse().unwrap());
+            status
+                .metadata_mut()
+                .insert("grpc-retry-pushback-ms", "10".parse().unwrap());
             return Err(status);
         }
         let child = self.shared.change(|book| book.hosts.get(&message.host_id).cloned());
@@ -207,7 +217,8 @@ impl Conversation {
             return Ok(());
         }
         if self.download.need_back_to_source {
-            self.answer(Answer::NeedBackToSourceResponse(NeedBackToSourceResponse::default())).await;
+            self.answer(Answer::NeedBackToSourceResponse(NeedBackToSourceResponse::default()))
+                .await;
             return Ok(());
         }
         let seed = self.shared.change(|book| {
@@ -226,7 +237,12 @@ impl Conversation {
         let mut changed = self.shared.changed.subscribe();
         loop {
             changed.borrow_and_update();
-            let (parents, waits) = self.shared.book.lock().map(|book| self.parents(&book, message)).unwrap();
+            let (parents, waits) = self
+                .shared
+                .book
+                .lock()
+                .map(|book| self.parents(&book, message))
+                .unwrap();
             if !parents.is_empty() {
                 let normal = NormalTaskResponse {
                     candidate_parents: parents,
@@ -234,7 +250,9 @@ impl Conversation {
                 return self.answer(Answer::NormalTaskResponse(normal)).await;
             }
             if !waits {
-                return self.answer(Answer::NeedBackToSourceResponse(NeedBackToSourceResponse::default())).await;
+                return self
+                    .answer(Answer::NeedBackToSourceResponse(NeedBackToSourceResponse::default()))
+                    .await;
             }
             changed.changed().await.unwrap();
         }
@@ -316,7 +334,9 @@ impl Scheduler for Service {
             blocked: BTreeSet::new(),
             download: common::Download::default(),
         };
-        self.0.workers.spawn("conversation", conversation.run(request.into_inner()));
+        self.0
+            .workers
+            .spawn("conversation", conversation.run(request.into_inner()));
         Ok(Response::new(ReceiverStream::new(stream).boxed()))
     }
 

@@ -26,28 +26,17 @@ impl Download {
         if self.is_source_forbidden() {
             return Ok(None);
         }
-        let mut request = self.request.to_source();
-        loop {
-            match self.engine.parts.sources.stat(&request).await {
-                Ok(head) => {
-                    self.request.headers = request.headers;
-                    self.request.head = Some(head.clone());
-                    return Ok(Some(head));
-                }
-                Err(error) => {
-                    let refused = matches!(error.fault(), Fault::Caller);
-                    let error = Error::from(error);
-                    let other = error.blames_credentials().then(|| self.shared.next_origin()).flatten();
-                    match other {
-                        Some(other) => request = other,
-                        None if refused => return Err(error),
-                        None => {
-                            tracing::debug!(task.id = %self.shared.task, "the origin gave no head; a parent may");
-                            self.unreachable = Some(error);
-                            return Ok(None);
-                        }
-                    }
-                }
+        match self.engine.parts.sources.stat(&self.request.to_source()).await {
+            Ok(head) => {
+                self.request.head = Some(head.clone());
+                Ok(Some(head))
+            }
+            // Nobody gets by another's credentials what its own don't give; others who wait ask for themselves.
+            Err(error) if error.fault() == Fault::Caller => Err(error.into()),
+            Err(error) => {
+                tracing::debug!(task.id = %self.shared.task, %error, "the origin gave no head; a parent may");
+                self.unreachable = Some(error.into());
+                Ok(None)
             }
         }
     }

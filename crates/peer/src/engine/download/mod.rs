@@ -14,7 +14,7 @@ pub(super) use scheduling::announce_holding;
 pub(crate) use scheduling::own_origin_text;
 
 use super::running::{Outcome, Shared};
-use super::{Error, Inner, Request};
+use super::{Error, Inner, Request, is_here};
 use crate::metrics::Source;
 use crate::session::{self, Answer};
 use dragonfly_api::PeerIds;
@@ -34,6 +34,9 @@ use tokio_util::sync::CancellationToken;
 /// How long peers that lost their scheduler together are spread over before they ask the origin.
 const FALLBACK_JITTER: Duration = Duration::from_millis(1500);
 
+/// How long a download that has everything may take to check and keep it when nobody waits any more.
+const FINISHING: Duration = Duration::from_secs(60);
+
 /// Runs a download until it is complete, has failed, or nobody wants it any more.
 pub(super) async fn run(engine: Arc<Inner>, shared: Arc<Shared>, request: Request, cancel: CancellationToken) {
     let begun = Instant::now();
@@ -45,7 +48,19 @@ pub(super) async fn run(engine: Arc<Inner>, shared: Arc<Shared>, request: Reques
         () = cancel.cancelled() => Err(Error::Abandoned),
         () = shutdown.cancelled() => Err(Error::ShuttingDown),
     };
-    engine.parts.metrics.download_ended(download.request.priority, begun.elapsed(), outcome.is_ok());
+    // Who waits for the content may see its end, and go, before it is finished here. Only work of this host is left
+    // then, and who comes next shall find the content complete and ask nobody.
+    let outcome = match outcome {
+        Err(cancelled @ (Error::Abandoned | Error::ShuttingDown)) if download.has_everything() => {
+            let finished = tokio::time::timeout(FINISHING, download.listen()).await;
+            finished.unwrap_or(Err(cancelled))
+        }
+        outcome => outcome,
+    };
+    engine
+        .parts
+        .metrics
+        .download_ended(download.request.priority, begun.elapsed(), outcome.is_ok());
     match &outcome {
         Ok(()) => tracing::info!(task.id = %shared.task, peer.id = %shared.peer, "downloaded"),
         Err(Error::Abandoned) => tracing::debug!(task.id = %shared.task, "nobody wants the download any more"),
@@ -134,10 +149,17 @@ impl Download {
         if let Some(plan) = self.plan(head.as_ref()).await? {
             self.begin(plan)?;
         }
-        self.contact_scheduler();
-        if !self.scheduling.is_alive() {
-            self.fall_back()?;
+        if !self.has_everything() {
+            self.contact_scheduler();
+            if !self.scheduling.is_alive() {
+                self.fall_back()?;
+            }
         }
+        self.listen().await
+    }
+
+    /// Goes on until the download is complete.
+    async fn listen(&mut self) -> Result<(), Error> {
         loop {
             let event = self.next_event().await;
             if self.handle(event).await? {
@@ -214,7 +236,10 @@ impl Download {
 
     /// Whether that is all: callers who joined may want more than what is complete.
     async fn completed(&mut self) -> bool {
-        let has_all = self.transfer.as_ref().is_some_and(|moving| moving.pin.record().is_finished());
+        let has_all = self
+            .transfer
+            .as_ref()
+            .is_some_and(|moving| moving.pin.record().is_finished());
         while !self.engine.running.retire(&self.shared) {
             if !has_all {
                 self.widen().await;
@@ -228,7 +253,10 @@ impl Download {
     async fn piece_landed(&mut self, piece: &PieceRecord, cost: Duration) {
         self.starving = None;
         self.progress_at = Instant::now();
-        self.engine.parts.metrics.moved(Source::of(piece.traffic), piece.span.length);
+        self.engine
+            .parts
+            .metrics
+            .moved(Source::of(piece.traffic), piece.span.length);
         self.scheduling.piece(piece, cost).await;
     }
 
@@ -315,7 +343,11 @@ impl Download {
     /// The transfer ended without a word, which it does when the task is taken from it.
     fn broken(&self) -> Error {
         let shutting_down = self.engine.parts.workers.cancel_token().is_cancelled();
-        if shutting_down { Error::ShuttingDown } else { Error::Deleted }
+        if shutting_down {
+            Error::ShuttingDown
+        } else {
+            Error::Deleted
+        }
     }
 
     async fn parent_silent(&mut self, silence: Silence) {
@@ -358,8 +390,18 @@ impl Download {
     }
 
     fn is_source_forbidden(&self) -> bool {
-        let peers_only = self.request.disable_back_to_source || self.request.priority == dragonfly_model::Priority::Level2;
+        let peers_only =
+            self.request.disable_back_to_source || self.request.priority == dragonfly_model::Priority::Level2;
         peers_only && !self.request.need_back_to_source
+    }
+
+    /// Whether nothing is left to fetch for the caller who began this.
+    fn has_everything(&self) -> bool {
+        let Some(moving) = &self.transfer else {
+            return false;
+        };
+        is_here(&moving.pin, self.request.range)
+            || moving.pin.layout().is_some() && missing(&moving.pin).is_empty() && !moving.pin.is_gone()
     }
 
     /// Lets go of transfer and parents; what is left is to be said to the scheduler.

@@ -192,7 +192,9 @@ impl Parents {
             task_id: follow.task.to_string(),
             interested_piece_numbers: follow.missing.iter().map(|number| number.0).collect(),
         };
-        follow.workers.spawn("parent", follower.run(request, cancel.clone(), self.tell.clone()));
+        follow
+            .workers
+            .spawn("parent", follower.run(request, cancel.clone(), self.tell.clone()));
         self.known.insert(
             candidate.peer,
             Parent {
@@ -276,7 +278,14 @@ impl Follower {
             for (addr, numbers) in by_addr {
                 let peer = self.peer.clone();
                 self.told.fetch_add(1, Ordering::AcqRel);
-                self.control.parent_has(ParentPieces { peer, addr, reuse, numbers }).await;
+                self.control
+                    .parent_has(ParentPieces {
+                        peer,
+                        addr,
+                        reuse,
+                        numbers,
+                    })
+                    .await;
             }
         }
     }

@@ -206,7 +206,10 @@ impl Download {
 
     async fn follow(&mut self, parents: Vec<common::Peer>) -> Result<(), Error> {
         let own = &self.engine.parts.identity.host_id;
-        let candidates: Vec<Candidate> = parents.into_iter().filter_map(|wire| Candidate::of(wire, own)).collect();
+        let candidates: Vec<Candidate> = parents
+            .into_iter()
+            .filter_map(|wire| Candidate::of(wire, own))
+            .collect();
         for candidate in &candidates {
             self.engine.parts.neighbours.named(candidate.ip);
         }
@@ -281,7 +284,11 @@ impl Download {
             return Ok(());
         }
         if self.transfer.is_none() {
-            return if self.origin == super::Origin::Unasked { self.fall_back() } else { Ok(()) };
+            return if self.origin == super::Origin::Unasked {
+                self.fall_back()
+            } else {
+                Ok(())
+            };
         }
         self.starved().await
     }
