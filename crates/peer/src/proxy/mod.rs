@@ -29,7 +29,7 @@ pub(crate) use registry::blob_trust;
 use crate::engine::Engine;
 use auth::Gate;
 use direct::Direct;
-use dragonfly_service::{Metrics, Workers};
+use dragonfly_service::{Metrics, Workers, exit};
 use dragonfly_source::{Caller, Sources};
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use grants::Grants;
@@ -59,6 +59,16 @@ pub enum Error {
     /// The certificate authority for intercepted tunnels.
     #[error("the proxy can't end TLS inside tunnels")]
     Intercept(#[from] InterceptError),
+}
+
+impl Error {
+    /// 64 for what the operator must change in the configuration, else 1.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Error::Intercept(_) => exit::BAD_CONFIG,
+            Error::Grants(_) => exit::FAILURE,
+        }
+    }
 }
 
 /// The proxy, ready to run.

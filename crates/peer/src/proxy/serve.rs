@@ -124,7 +124,8 @@ impl Client {
                 if refusal.is_failure() {
                     self.core.metrics.failures.inc();
                 }
-                tracing::info!(%method, host, path, status = refusal.status().as_u16(), reason = refusal.message(), "proxy request refused");
+                let (status, reason) = (refusal.status().as_u16(), refusal.message());
+                tracing::info!(%method, host, path, status, reason, "proxy request refused");
                 refusal.into_response()
             }
         }
