@@ -250,8 +250,7 @@ impl Session {
         if self.send(last).await.is_err() {
             return;
         }
-        // Ends our half, so that a server which waits for that can end too.
-        self.outgoing = None;
+        // Our half stays open until then: to a server, a half that ends first is a peer that broke off.
         let ended = async { while self.receive().await.is_ok() {} };
         if timeout(CLOSE_TIMEOUT, ended).await.is_err() {
             tracing::debug!(scheduler.addr = %self.addr, "the scheduler did not end the conversation");

@@ -20,7 +20,7 @@ pub(crate) use running::Running;
 
 use crate::cluster::{Cluster, Neighbours};
 use crate::identity::Identity;
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, Source};
 use dragonfly_model::{ByteRange, Priority, TaskId};
 use dragonfly_service::Workers;
 use dragonfly_service::tls::ClientTls;
@@ -158,6 +158,8 @@ impl Engine {
         if !fits || !is_here(&pin, request.range) {
             return None;
         }
+        let held = request.range.map_or(pin.content_length(), |range| Some(range.length));
+        self.inner.parts.metrics.moved(Source::LOCAL_PEER, held.unwrap_or(0));
         let peer = self.inner.parts.identity.new_peer();
         Some(Content::present(pin, peer, request.range, self.chunk()))
     }

@@ -120,10 +120,31 @@ async fn an_overloaded_scheduler_is_asked_again_after_a_while() {
     let content = Content::new(5, MIB);
     let url = origin.put("/file", Resource::file(content));
     assert!(peer.get_url(&url).await.unwrap() == content.bytes(0, content.length() as usize));
+    scheduler
+        .until("the download was finished there", |book| {
+            book.words
+                .contains(&"127.0.0.1-alone: DownloadPeerBackToSourceFinishedRequest".to_owned())
+        })
+        .await;
     let words = scheduler.read(|book| book.words.clone());
-    let count = |word: &str| words.iter().filter(|said| said.ends_with(word)).count();
-    assert_eq!(count(": RegisterPeerRequest"), 3, "{words:#?}");
-    assert_eq!(count(": DownloadPeerBackToSourceFinishedRequest"), 1, "{words:#?}");
+    let registrations = words.iter().filter(|said| said.ends_with(": RegisterPeerRequest"));
+    assert_eq!(registrations.count(), 3, "{words:#?}");
+    peer.stop().await;
+    scheduler.kill().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_scheduler_that_breaks_every_conversation_stops_nobody() {
+    let scheduler = TestScheduler::start().await;
+    let peer = TestPeer::start(Options::peer("alone").of(&[scheduler.addr])).await;
+    scheduler.has_hosts(1).await;
+    scheduler.read(|book| book.broken = true);
+    let origin = Origin::start().unwrap();
+    let content = Content::new(6, 5 * MIB);
+    let url = origin.put("/file", Resource::file(content));
+    assert!(peer.get_url(&url).await.unwrap() == content.bytes(0, content.length() as usize));
+    let count = scheduler.read(|book| book.words.len());
+    assert_eq!(count, 1, "it was asked once and no more");
     peer.stop().await;
     scheduler.kill().await;
 }

@@ -32,6 +32,8 @@ pub(crate) struct Book {
     pub(crate) words: Vec<String>,
     /// Answer every registration so many more times with "too much to do".
     pub(crate) overloaded: u32,
+    /// Break every registration off.
+    pub(crate) broken: bool,
 }
 
 /// A running scheduler; dropped, it is gone at once.
@@ -208,6 +210,9 @@ impl Conversation {
                 .metadata_mut()
                 .insert("grpc-retry-pushback-ms", "10".parse().unwrap());
             return Err(status);
+        }
+        if self.shared.change(|book| book.broken) {
+            return Err(Status::unavailable("broken"));
         }
         let child = self.shared.change(|book| book.hosts.get(&message.host_id).cloned());
         let child = child.ok_or_else(|| Status::not_found("host"))?;

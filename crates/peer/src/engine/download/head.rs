@@ -85,7 +85,7 @@ impl Download {
     pub(super) fn begin(&mut self, plan: Plan) -> Result<(), Error> {
         let parts = &self.engine.parts;
         let task = NewTask {
-            url: self.request.url.to_string(),
+            url: without_secrets(&self.request.url),
             tag: self.request.tag.clone(),
             application: self.request.application.clone(),
             piece_length: plan.piece_length,
@@ -155,6 +155,12 @@ impl Plan {
             };
         same_length && same_validator
     }
+}
+
+/// A URL as it may be kept: a query may be a signature, and a user has a password.
+fn without_secrets(url: &url::Url) -> String {
+    let origin = url.origin().ascii_serialization();
+    format!("{origin}{}", url.path())
 }
 
 /// What the origin said when it refused, for the scheduler.

@@ -263,7 +263,9 @@ impl Download {
     /// No known parent has what is wanted: waits, asks the scheduler for others, or goes to the origin.
     async fn starved(&mut self) -> Result<(), Error> {
         let helped = matches!(self.origin, Origin::Asked | Origin::Due(_));
-        let starving = self.starving == Some(self.parents.told());
+        let told = self.parents.told();
+        // The transfer does not miss what it was never promised.
+        let starving = self.starving == Some(told) || told == 0 && !self.has_everything();
         if !starving || helped || self.scheduling.is_waiting() || self.parents.any_live() {
             return Ok(());
         }
@@ -355,10 +357,6 @@ impl Download {
             tracing::debug!(task.id = %self.shared.task, parent = %silence.peer, reason, "a parent fell silent");
             self.forget_parent(&silence.peer).await;
             self.scheduling.parent_failed(&silence.peer, None).await;
-        }
-        // The transfer does not miss what it was never promised.
-        if self.parents.told() == 0 {
-            self.starving = Some(0);
         }
     }
 

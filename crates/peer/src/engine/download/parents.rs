@@ -205,6 +205,16 @@ impl Parents {
         true
     }
 
+    /// Does not listen to a candidate that is of no use.
+    pub(super) fn reject(&mut self, candidate: Candidate) {
+        if self.known.len() < MAX_PARENTS {
+            self.known.entry(candidate.peer).or_insert(Parent {
+                wire: candidate.wire,
+                following: None,
+            });
+        }
+    }
+
     /// Stops listening to everybody; those who were listened to.
     pub(super) fn drop_all(&mut self) -> Vec<PeerId> {
         let live = self.known.iter_mut().filter_map(|(peer, parent)| {

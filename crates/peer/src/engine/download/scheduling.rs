@@ -169,7 +169,7 @@ impl Download {
     pub(super) fn register(&mut self) {
         let scheduling = &mut self.scheduling;
         scheduling.register_due = None;
-        scheduling.started = false;
+        (scheduling.started, scheduling.told_present) = (false, false);
         let Some(scheduler) = scheduling.candidates.front() else {
             return;
         };
@@ -233,11 +233,12 @@ impl Download {
             for candidate in candidates {
                 self.parents.follow(candidate, &follow);
             }
+        } else {
+            for candidate in candidates {
+                self.parents.reject(candidate);
+            }
         }
         // A round that brought nobody must not be the last event there is.
-        if !self.parents.any_live() {
-            self.starving = Some(self.parents.told());
-        }
         self.starved().await
     }
 
