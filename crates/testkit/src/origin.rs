@@ -189,7 +189,7 @@ fn answer(shelf: &Arc<Shelf>, request: &Request<Incoming>) -> Response<Body> {
                 .and_then(|range| range.to_str().ok());
             let part = asked.map(|range| parse_range(range, content.length()));
             let mut response = match part {
-                Some(None) => return status(StatusCode::RANGE_NOT_SATISFIABLE),
+                Some(None) => return unsatisfiable(*content),
                 Some(Some(part)) => file(shelf, *content, part.clone(), is_get, Some(part)),
                 None => file(shelf, *content, 0..content.length(), is_get, None),
             };
@@ -203,6 +203,14 @@ fn answer(shelf: &Arc<Shelf>, request: &Request<Incoming>) -> Response<Body> {
             response
         }
     }
+}
+
+fn unsatisfiable(content: Content) -> Response<Body> {
+    let mut response = status(StatusCode::RANGE_NOT_SATISFIABLE);
+    if let Ok(text) = HeaderValue::from_str(&format!("bytes */{}", content.length())) {
+        response.headers_mut().insert(CONTENT_RANGE, text);
+    }
+    response
 }
 
 fn file(
