@@ -138,10 +138,6 @@ fn peer(
     raw.storage.dir = home.join("data");
     raw.manager.addr = Some(manager.to_string());
     raw.seed_peer.enable = peer.seed;
-    if peer.seed {
-        // The only kind that a manager lists.
-        raw.seed_peer.r#type = "super".to_owned();
-    }
     raw.seed_peer.cluster_id = peer.seed.then_some(CLUSTER);
     problems
         .into_result(())
