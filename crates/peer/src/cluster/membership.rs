@@ -1,5 +1,5 @@
-//! The worker that keeps membership up to date: look up the schedulers, ask which of them are well, announce this host
-//! to those that don't know it (yet), publish the result; again at the next interval or when woken.
+//! The worker that keeps membership up to date: look up the schedulers, ask which of them are well, publish these,
+//! announce this host to those that don't know it (yet); again at the next interval or when woken.
 
 use super::{Directory, Inner, Members, Ring, SchedulerClient, lock};
 use futures::future::join_all;
@@ -71,8 +71,9 @@ impl Rounds {
         }
         self.channels.retain(|addr, _| self.known.contains(addr));
         let healthy = self.healthy().await;
-        let announced = self.announce(cluster, &healthy).await;
+        // A download that begins in between is told that this host is unknown, and announces it by itself.
         publish(cluster, &healthy);
+        let announced = self.announce(cluster, &healthy).await;
         looked_up && announced && !healthy.is_empty()
     }
 

@@ -5,6 +5,7 @@
 
 mod api;
 mod downloads;
+mod manager;
 mod membership;
 mod outage;
 mod rig;

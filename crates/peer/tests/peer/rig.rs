@@ -26,6 +26,7 @@ pub(crate) struct Options {
     pub(crate) name: &'static str,
     pub(crate) seed: bool,
     pub(crate) schedulers: Vec<SocketAddr>,
+    pub(crate) manager: Option<SocketAddr>,
     pub(crate) change: fn(&mut Raw),
 }
 
@@ -35,6 +36,7 @@ impl Options {
             name,
             seed: false,
             schedulers: Vec::new(),
+            manager: None,
             change: |_| {},
         }
     }
@@ -43,6 +45,13 @@ impl Options {
         Self {
             seed: true,
             ..Self::peer(name)
+        }
+    }
+
+    pub(crate) fn managed_by(self, manager: SocketAddr) -> Self {
+        Self {
+            manager: Some(manager),
+            ..self
         }
     }
 
@@ -200,6 +209,7 @@ fn config(dir: &Path, options: &Options) -> Config {
     raw.host.ip = local;
     raw.host.hostname = Some(options.name.to_owned());
     raw.seed_peer.enable = options.seed;
+    raw.manager.addr = options.manager.map(|addr| format!("http://{addr}"));
     raw.scheduler.addrs = options.schedulers.iter().map(ToString::to_string).collect();
     raw.dynconfig.refresh_interval = Duration::from_secs(2);
     raw.storage.dir = dir.join("data");

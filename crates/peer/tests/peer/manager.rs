@@ -1,0 +1,179 @@
+//! A manager that lists one scheduler and writes down what it is asked.
+
+use crate::rig::{MIB, Options, PATIENCE, TestPeer};
+use crate::scheduler::TestScheduler;
+use dragonfly_api::manager::manager_server::{Manager, ManagerServer};
+use dragonfly_api::manager::*;
+use dragonfly_service::Workers;
+use dragonfly_testkit::content::Content;
+use dragonfly_testkit::origin::{Origin, Resource};
+use futures::FutureExt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio_stream::wrappers::TcpListenerStream;
+use tokio_util::sync::CancellationToken;
+use tonic::{Request, Response, Status, Streaming};
+
+/// A running manager.
+struct TestManager {
+    addr: SocketAddr,
+    asked: Arc<watch::Sender<Vec<String>>>,
+    workers: Workers,
+}
+
+impl TestManager {
+    async fn start(scheduler: SocketAddr) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let addr = listener.local_addr().unwrap();
+        let asked = Arc::new(watch::Sender::new(Vec::new()));
+        let service = Service {
+            scheduler,
+            asked: asked.clone(),
+        };
+        let workers = Workers::new(CancellationToken::new());
+        let cancel = workers.cancel_token();
+        let server = tonic::transport::Server::builder()
+            .add_service(ManagerServer::new(service))
+            .serve_with_incoming(TcpListenerStream::new(listener));
+        workers.spawn("manager", async move {
+            tokio::select! {
+                served = server => served.unwrap(),
+                () = cancel.cancelled() => {}
+            }
+        });
+        Self { addr, asked, workers }
+    }
+
+    async fn until_asked(&self, what: &str) -> Vec<String> {
+        let mut asked = self.asked.subscribe();
+        let waiting = asked.wait_for(|asked| asked.iter().any(|word| word.starts_with(what)));
+        let asked = tokio::time::timeout(PATIENCE, waiting).await;
+        asked.unwrap_or_else(|_| panic!("never asked: {what}")).unwrap().clone()
+    }
+
+    async fn kill(self) {
+        self.workers.drain(Duration::from_millis(10)).await.ok();
+    }
+}
+
+struct Service {
+    scheduler: SocketAddr,
+    asked: Arc<watch::Sender<Vec<String>>>,
+}
+
+impl Service {
+    fn note(&self, word: String) {
+        self.asked.send_modify(|asked| asked.push(word));
+    }
+}
+
+macro_rules! not_needed {
+    ($($method:ident($request:ty) -> $response:ty;)*) => {
+        $(
+            fn $method<'life0, 'async_trait>(
+                &'life0 self,
+                _: Request<$request>,
+            ) -> futures::future::BoxFuture<'async_trait, Result<Response<$response>, Status>>
+            where
+                'life0: 'async_trait,
+                Self: 'async_trait,
+            {
+                std::future::ready(Err(Status::unimplemented("not needed by these tests"))).boxed()
+            }
+        )*
+    };
+}
+
+#[tonic::async_trait]
+impl Manager for Service {
+    async fn update_seed_peer(&self, request: Request<UpdateSeedPeerRequest>) -> Result<Response<SeedPeer>, Status> {
+        let asked = request.into_inner();
+        self.note(format!(
+            "UpdateSeedPeer {} {}",
+            asked.hostname, asked.seed_peer_cluster_id
+        ));
+        Ok(Response::new(SeedPeer::default()))
+    }
+
+    async fn list_schedulers(
+        &self,
+        request: Request<ListSchedulersRequest>,
+    ) -> Result<Response<ListSchedulersResponse>, Status> {
+        let asked = request.into_inner();
+        self.note(format!("ListSchedulers {:?} {}", asked.source_type(), asked.hostname));
+        let scheduler = |id, addr: SocketAddr| Scheduler {
+            ip: addr.ip().to_string(),
+            port: i32::from(addr.port()),
+            scheduler_cluster_id: id,
+            ..Default::default()
+        };
+        let elsewhere = SocketAddr::from(([127, 0, 0, 1], 1));
+        Ok(Response::new(ListSchedulersResponse {
+            schedulers: vec![scheduler(2, self.scheduler), scheduler(3, elsewhere)],
+        }))
+    }
+
+    async fn keep_alive(&self, request: Request<Streaming<KeepAliveRequest>>) -> Result<Response<()>, Status> {
+        let mut beats = request.into_inner();
+        while let Some(beat) = beats.message().await? {
+            self.note(format!("KeepAlive {} {}", beat.hostname, beat.cluster_id));
+        }
+        Ok(Response::new(()))
+    }
+
+    not_needed! {
+        get_seed_peer(GetSeedPeerRequest) -> SeedPeer;
+        list_seed_peers(ListSeedPeersRequest) -> ListSeedPeersResponse;
+        delete_seed_peer(DeleteSeedPeerRequest) -> ();
+        get_scheduler(GetSchedulerRequest) -> Scheduler;
+        update_scheduler(UpdateSchedulerRequest) -> Scheduler;
+        list_applications(ListApplicationsRequest) -> ListApplicationsResponse;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_seed_with_a_cluster_registers_before_it_asks_for_schedulers_and_keeps_its_lease() {
+    let scheduler = TestScheduler::start().await;
+    let manager = TestManager::start(scheduler.addr).await;
+    let seed = Options {
+        change: |raw| raw.seed_peer.cluster_id = Some(2),
+        ..Options::seed("seed")
+    };
+    let seed = TestPeer::start(seed.managed_by(manager.addr)).await;
+    scheduler.has_hosts(1).await;
+    let asked = manager.until_asked("KeepAlive seed 2").await;
+    let questions: Vec<&String> = asked.iter().filter(|word| !word.starts_with("KeepAlive")).collect();
+    assert_eq!(
+        questions[..2],
+        ["UpdateSeedPeer seed 2", "ListSchedulers SeedPeerSource seed"]
+    );
+    seed.stop().await;
+    manager.kill().await;
+    scheduler.kill().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_peer_goes_on_with_the_schedulers_it_knows_while_the_manager_is_down() {
+    let scheduler = TestScheduler::start().await;
+    let manager = TestManager::start(scheduler.addr).await;
+    let peer = TestPeer::start(Options::peer("managed").managed_by(manager.addr)).await;
+    scheduler.has_hosts(1).await;
+    let asked = manager.until_asked("ListSchedulers").await;
+    assert_eq!(asked, ["ListSchedulers PeerSource managed"]);
+    manager.kill().await;
+    let origin = Origin::start().unwrap();
+    let content = Content::new(1, MIB);
+    let url = origin.put("/file", Resource::file(content));
+    assert!(peer.get_url(&url).await.unwrap() == content.bytes(0, content.length() as usize));
+    scheduler
+        .until("the download was told of", |book| {
+            book.words
+                .contains(&"127.0.0.1-managed: RegisterPeerRequest".to_owned())
+        })
+        .await;
+    peer.stop().await;
+    scheduler.kill().await;
+}
