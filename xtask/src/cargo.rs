@@ -1,5 +1,6 @@
 //! Running cargo on this workspace.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Instant;
@@ -20,7 +21,19 @@ pub(crate) fn cargo(arguments: &[&str]) -> Command {
     let program = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(program);
     command.current_dir(root()).args(arguments);
+    // Some build scripts look at these; with ours in it, their crates would be built again after every build by hand.
+    for (name, _) in std::env::vars_os().filter(|(name, _)| tells_of_a_package(name)) {
+        command.env_remove(name);
+    }
     command
+}
+
+/// Whether cargo sets this variable for the package that it runs.
+fn tells_of_a_package(name: &OsStr) -> bool {
+    let name = name.to_string_lossy();
+    ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_", "CARGO_CRATE_"]
+        .iter()
+        .any(|prefix| name.starts_with(prefix))
 }
 
 /// Runs a step that either holds or fails, with its time on stderr.
@@ -68,4 +81,25 @@ pub(crate) fn release_binary() -> Result<PathBuf> {
         bail!("the release build failed");
     }
     Ok(binary.context("the build named no binary `dragonfly`")?.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_build_started_from_here_is_the_same_as_one_started_by_hand() {
+        assert!(
+            std::env::var_os("CARGO_PKG_NAME").is_some(),
+            "cargo tells a test its package"
+        );
+        let removed = |name: &str| {
+            cargo(&["build"])
+                .get_envs()
+                .any(|(key, value)| key == name && value.is_none())
+        };
+        assert!(removed("CARGO_PKG_NAME"));
+        assert!(removed("CARGO_MANIFEST_DIR"));
+        assert!(!removed("PATH"));
+    }
 }
