@@ -105,6 +105,11 @@ impl Content {
         })
     }
 
+    /// The task's storage.
+    pub(crate) fn pin(&self) -> &Pin {
+        &self.held.pin
+    }
+
     /// Waits until everything that was asked for is here and checked.
     pub async fn finished(&self) -> Result<(), Error> {
         let mut progress = Progress::new(&self.held);

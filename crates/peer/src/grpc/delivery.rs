@@ -90,15 +90,12 @@ impl Delivery {
     }
 
     fn started(&self, content_length: u64) -> DownloadTaskStartedResponse {
-        let pin = self.context.engine.local(self.content.task_id());
+        let layout = self.content.pin().layout();
         DownloadTaskStartedResponse {
             content_length,
             range: self.range.map(common::Range::from),
             response_header: stat::text_headers(&self.content.headers()),
-            pieces: pin
-                .and_then(|pin| pin.layout())
-                .map(|layout| self.expected(layout))
-                .unwrap_or_default(),
+            pieces: layout.map(|layout| self.expected(layout)).unwrap_or_default(),
             is_finished: self.content.was_finished(),
         }
     }
@@ -124,9 +121,7 @@ impl Delivery {
             Duration::ZERO,
         );
         if self.with_content {
-            let pin = self.context.engine.local(self.content.task_id());
-            let pin = pin.ok_or_else(|| status_of(&Error::Deleted))?;
-            piece.content = Some(bytes_of(&pin, record).await?);
+            piece.content = Some(bytes_of(self.content.pin(), record).await?);
         }
         self.send(Part::DownloadPieceFinishedResponse(DownloadPieceFinishedResponse {
             piece: Some(piece),

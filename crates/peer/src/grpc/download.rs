@@ -3,7 +3,7 @@
 use super::delivery::{Delivery, Messages};
 use super::request::{Asker, parse};
 use super::{Shared, not_served, stat, status_of, task_id};
-use crate::output::{self, Output};
+use crate::output::Output;
 use crate::proxy;
 use dragonfly_api::common;
 use dragonfly_api::dfdaemon::dfdaemon_download_server::DfdaemonDownload;
@@ -44,14 +44,11 @@ impl DownloadService {
             .map_err(|error| status_of(&error))?;
         let with_content = download.need_piece_content && output.is_none();
         let (delivery, messages) = Delivery::new(self.context.clone(), content.clone(), range, with_content);
-        let engine = self.context.engine.clone();
         let write = async move || -> Result<(), Status> {
-            let Some(output) = output else {
-                return Ok(());
-            };
-            let pin = engine.local(content.task_id());
-            let pin = pin.ok_or_else(|| Status::aborted("the task was deleted"))?;
-            output.write(&pin).await.map_err(output::Error::into)
+            match output {
+                Some(output) => Ok(output.write(content.pin()).await?),
+                None => Ok(()),
+            }
         };
         self.context.workers.spawn("delivery", delivery.run(timeout, write));
         Ok(messages)
