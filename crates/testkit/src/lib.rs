@@ -11,6 +11,7 @@ pub mod image;
 pub mod origin;
 pub mod packages;
 pub mod pki;
+pub mod place;
 pub mod process;
 pub mod registry;
 mod tokens;
