@@ -198,9 +198,11 @@ impl Peer {
             piece_port: addresses.piece_tcp.port(),
             alive: watch::Sender::new(()),
         };
+        let pieces = piece_server(&config, context.storage.clone(), neighbours.clone());
+        Metrics::serves(&registry, pieces.stats());
         Ok(Peer {
             proxy: proxy(&config, &context, sources, &registry)?,
-            pieces: piece_server(&config, context.storage.clone(), neighbours.clone()),
+            pieces,
             evictor: evictor(&config, &context, metrics.clone()),
             context: Arc::new(context),
             limits: ServiceLimits {

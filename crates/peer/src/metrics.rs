@@ -3,12 +3,15 @@
 
 use dragonfly_model::{Priority, TrafficType};
 use dragonfly_service::Metrics as Registry;
-use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
+use dragonfly_transfer::ServerStats;
+use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, EncodeMetric, MetricEncoder};
+use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
-use std::sync::atomic::AtomicU64;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// Where bytes came from.
@@ -125,6 +128,12 @@ impl Metrics {
         metrics
     }
 
+    /// Counts what the piece server gives away.
+    pub(crate) fn serves(registry: &Registry, stats: Arc<ServerStats>) {
+        let client = registry.with_prefix("dragonfly").with_prefix("client");
+        client.register("upload_traffic", "Bytes sent to other peers", Uploads(stats));
+    }
+
     pub(crate) fn download_started(&self, priority: Priority) {
         self.downloads.get_or_create(&labels(priority)).inc();
         self.running.get_or_create(&labels(priority)).inc();
@@ -159,6 +168,20 @@ impl Metrics {
     }
 }
 
+/// The piece server's own count of bytes. Like the traffic that comes in, a gauge by upstream's name.
+#[derive(Debug)]
+struct Uploads(Arc<ServerStats>);
+
+impl EncodeMetric for Uploads {
+    fn encode(&self, mut encoder: MetricEncoder<'_>) -> std::fmt::Result {
+        encoder.encode_gauge(&self.0.bytes.load(Ordering::Relaxed))
+    }
+
+    fn metric_type(&self) -> MetricType {
+        MetricType::Gauge
+    }
+}
+
 /// All tasks are of type 0, the standard one.
 fn labels(priority: Priority) -> DownloadLabels {
     DownloadLabels {
@@ -175,6 +198,9 @@ mod tests {
     fn names_are_upstreams() {
         let registry = Registry::new();
         let metrics = Metrics::new(&registry);
+        let uploads = Arc::new(ServerStats::default());
+        Metrics::serves(&registry, uploads.clone());
+        uploads.bytes.store(9, Ordering::Relaxed);
         metrics.download_started(Priority::Level6);
         metrics.moved(Source::of(TrafficType::RemotePeer), 7);
         let text = registry.encode();
@@ -186,5 +212,6 @@ mod tests {
             text.contains("dragonfly_client_download_traffic{type=\"REMOTE_PEER\"} 7\n"),
             "{text}"
         );
+        assert!(text.contains("dragonfly_client_upload_traffic 9\n"), "{text}");
     }
 }

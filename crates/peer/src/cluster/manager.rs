@@ -1,5 +1,6 @@
 //! The manager's part: which schedulers are ours, and being on its list of seed peers.
 
+use super::membership::Found;
 use super::{Announcement, Error, long_lived, timed};
 use crate::config::{Remote, Seed};
 use dragonfly_api::manager::manager_client::ManagerClient;
@@ -34,8 +35,8 @@ impl Manager {
         })
     }
 
-    /// The active schedulers of the cluster that the manager has chosen for this host.
-    pub(super) async fn schedulers(&self) -> Result<Vec<SocketAddr>, Status> {
+    /// The cluster that the manager has chosen for this host, and its active schedulers.
+    pub(super) async fn schedulers(&self) -> Result<Found, Status> {
         self.register().await?;
         let identity = self.announcement.identity();
         let request = ListSchedulersRequest {
@@ -54,7 +55,10 @@ impl Manager {
         let ours = listed
             .iter()
             .filter(|scheduler| Some(scheduler.scheduler_cluster_id) == cluster);
-        Ok(ours.filter_map(addr_of).collect())
+        Ok(Found {
+            cluster,
+            schedulers: ours.filter_map(addr_of).collect(),
+        })
     }
 
     /// Puts a seed peer on the manager's list before it asks for schedulers, since its cluster follows from that list.

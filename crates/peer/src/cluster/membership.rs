@@ -20,11 +20,20 @@ const SHORTEST_PAUSE: Duration = Duration::from_millis(500);
 /// How long a scheduler may take to say that it is well.
 const HEALTH_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// What a directory says.
+#[derive(Default)]
+pub(super) struct Found {
+    /// The cluster that this host belongs to, where the directory knows clusters.
+    pub(super) cluster: Option<u64>,
+    /// The schedulers of it.
+    pub(super) schedulers: BTreeSet<SocketAddr>,
+}
+
 /// What the worker remembers between two rounds.
 #[derive(Default)]
 struct Rounds {
     /// What the directory last said; stays in force while the directory is away.
-    known: BTreeSet<SocketAddr>,
+    known: Found,
     channels: HashMap<SocketAddr, Channel>,
     announced: HashMap<SocketAddr, Instant>,
     retry: Option<Duration>,
@@ -51,8 +60,8 @@ impl Rounds {
         let found = look_up(&cluster.directory).await;
         let looked_up = found.is_ok();
         match found {
-            Ok(known) => {
-                self.known = known;
+            Ok(found) => {
+                self.take(cluster, found).await;
                 self.failing = false;
             }
             Err(error) if self.failing => tracing::debug!(error, "still no list of schedulers"),
@@ -61,7 +70,7 @@ impl Rounds {
                 self.failing = true;
             }
         }
-        for addr in &self.known {
+        for addr in &self.known.schedulers {
             if !self.channels.contains_key(addr) {
                 match cluster.channel(*addr) {
                     Ok(channel) => drop(self.channels.insert(*addr, channel)),
@@ -69,12 +78,29 @@ impl Rounds {
                 }
             }
         }
-        self.channels.retain(|addr, _| self.known.contains(addr));
+        self.channels.retain(|addr, _| self.known.schedulers.contains(addr));
         let healthy = self.healthy().await;
         // A download that begins in between is told that this host is unknown, and announces it by itself.
-        publish(cluster, &healthy);
+        publish(cluster, self.known.cluster, &healthy);
         let announced = self.announce(cluster, &healthy).await;
         looked_up && announced && !healthy.is_empty()
+    }
+
+    /// Takes over what the directory says. A host that has moved to another cluster parts with the old one at once: to
+    /// be a parent there any longer would carry bytes from cluster to cluster.
+    async fn take(&mut self, cluster: &Inner, found: Found) {
+        let before = std::mem::replace(&mut self.known, found);
+        let (from, to) = (before.cluster, self.known.cluster);
+        if from.is_none() || to.is_none() || from == to {
+            return;
+        }
+        tracing::info!(
+            cluster.from = from,
+            cluster.to = to,
+            "this host has moved to another cluster"
+        );
+        let gone: Vec<_> = before.schedulers.difference(&self.known.schedulers).copied().collect();
+        cluster.part_with(&gone).await;
     }
 
     async fn healthy(&self) -> BTreeMap<SocketAddr, Channel> {
@@ -126,7 +152,8 @@ impl Rounds {
         if well {
             self.retry = None;
             let pause = cluster.refresh_interval.min(cluster.announce_interval);
-            return pause.mul_f64(rand::random_range(0.9..1.1));
+            // Never later than the interval says: whoever changes a cluster's scopes counts on it.
+            return pause.mul_f64(rand::random_range(0.8..1.0));
         }
         let retry = self.retry.map_or(FIRST_RETRY, |last| (last * 2).min(SLOWEST_RETRY));
         self.retry = Some(retry);
@@ -136,22 +163,20 @@ impl Rounds {
     }
 }
 
-async fn look_up(directory: &Directory) -> Result<BTreeSet<SocketAddr>, String> {
+async fn look_up(directory: &Directory) -> Result<Found, String> {
     match directory {
-        Directory::Nowhere => Ok(BTreeSet::new()),
-        Directory::Manager(manager) => {
-            let listed = manager.schedulers().await;
-            listed
-                .map(|addrs| addrs.into_iter().collect())
-                .map_err(|status| status.to_string())
-        }
+        Directory::Nowhere => Ok(Found::default()),
+        Directory::Manager(manager) => manager.schedulers().await.map_err(|status| status.to_string()),
         Directory::Names(names) => {
             let mut found = BTreeSet::new();
             for name in names {
                 let addrs = tokio::net::lookup_host(name).await;
                 found.extend(addrs.map_err(|error| format!("{name}: {error}"))?);
             }
-            Ok(found)
+            Ok(Found {
+                cluster: None,
+                schedulers: found,
+            })
         }
     }
 }
@@ -165,13 +190,14 @@ async fn is_serving(channel: Channel) -> bool {
     }
 }
 
-fn publish(cluster: &Inner, healthy: &BTreeMap<SocketAddr, Channel>) {
+fn publish(cluster: &Inner, id: Option<u64>, healthy: &BTreeMap<SocketAddr, Channel>) {
     cluster.members.send_if_modified(|members| {
-        if members.channels.keys().eq(healthy.keys()) {
+        if members.cluster == id && members.channels.keys().eq(healthy.keys()) {
             return false;
         }
         tracing::info!(schedulers = ?healthy.keys().collect::<Vec<_>>(), "the schedulers of this host");
         *members = Arc::new(Members {
+            cluster: id,
             channels: healthy.clone(),
             ring: Ring::new(healthy.keys().copied()),
         });

@@ -74,6 +74,8 @@ enum Directory {
 /// The schedulers that answer, and their order for each task.
 #[derive(Default)]
 struct Members {
+    /// The cluster that they belong to, if a manager has named it.
+    cluster: Option<u64>,
     channels: BTreeMap<SocketAddr, Channel>,
     ring: Ring,
 }
@@ -136,6 +138,11 @@ impl Cluster {
         members.channels.iter().map(of).collect()
     }
 
+    /// The cluster of this host, once a manager has named it.
+    fn id(&self) -> Option<u64> {
+        self.inner.members.borrow().cluster
+    }
+
     /// Whether an answering scheduler has this address.
     pub(crate) fn has_scheduler_at(&self, ip: IpAddr) -> bool {
         self.inner.members.borrow().channels.keys().any(|addr| addr.ip() == ip)
@@ -196,23 +203,29 @@ impl Cluster {
 
     /// Tells all schedulers that this host goes.
     pub(crate) async fn leave(&self) {
-        let request = scheduler::DeleteHostRequest {
-            host_id: self.inner.announcement.host_id().to_string(),
-        };
-        let introduced = std::mem::take(&mut *lock(&self.inner.introduced));
-        let goodbyes = introduced.into_iter().map(|(addr, channel)| {
-            let request = request.clone();
-            async move {
-                if let Err(status) = timed(SchedulerClient::new(channel).delete_host(request)).await {
-                    tracing::debug!(scheduler.addr = %addr, %status, "a scheduler took no leave");
-                }
-            }
-        });
-        futures::future::join_all(goodbyes).await;
+        let introduced: Vec<_> = lock(&self.inner.introduced).keys().copied().collect();
+        self.inner.part_with(&introduced).await;
     }
 }
 
 impl Inner {
+    /// Tells those of these schedulers that this host was announced to that it goes.
+    async fn part_with(&self, schedulers: &[SocketAddr]) {
+        let request = scheduler::DeleteHostRequest {
+            host_id: self.announcement.host_id().to_string(),
+        };
+        let goodbyes = schedulers.iter().filter_map(|addr| {
+            let channel = lock(&self.introduced).remove(addr)?;
+            let request = request.clone();
+            Some(async move {
+                if let Err(status) = timed(SchedulerClient::new(channel).delete_host(request)).await {
+                    tracing::debug!(scheduler.addr = %addr, %status, "a scheduler took no leave");
+                }
+            })
+        });
+        futures::future::join_all(goodbyes).await;
+    }
+
     async fn announce_to(&self, mut client: SchedulerClient) -> Result<(), Status> {
         let request = scheduler::AnnounceHostRequest {
             host: Some(self.announcement.host()),

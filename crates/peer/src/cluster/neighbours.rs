@@ -26,15 +26,18 @@ pub(crate) struct Neighbours {
     inner: Arc<Inner>,
 }
 
+/// The address of a host, and the cluster that it was met in: after a move to another, nobody is known.
+type Neighbour = (Option<u64>, IpAddr);
+
 struct Inner {
     own: IpAddr,
     /// Serve nobody but this host.
     alone: bool,
     cluster: Cluster,
-    /// Addresses of candidate parents.
-    named: moka::sync::Cache<IpAddr, ()>,
-    /// Addresses of the hosts that the schedulers listed last.
-    listed: RwLock<HashSet<IpAddr>>,
+    /// Candidate parents, each a neighbour in the cluster in which it was named.
+    named: moka::sync::Cache<Neighbour, ()>,
+    /// The hosts that the schedulers listed last.
+    listed: RwLock<HashSet<Neighbour>>,
     /// When the schedulers were asked last; locked while they are.
     asked: Mutex<Option<Instant>>,
 }
@@ -58,7 +61,7 @@ impl Neighbours {
 
     /// A scheduler has named this host as a parent of ours.
     pub(crate) fn named(&self, ip: IpAddr) {
-        self.inner.named.insert(plain(ip), ());
+        self.inner.named.insert(self.here(ip), ());
     }
 
     /// Whether a caller at `ip` is of this cluster. Asks the schedulers about an unknown one, once a second at most.
@@ -98,13 +101,19 @@ impl Neighbours {
         ip.is_loopback() || ip == plain(self.inner.own)
     }
 
+    fn here(&self, ip: IpAddr) -> Neighbour {
+        (self.inner.cluster.id(), plain(ip))
+    }
+
     fn remembers(&self, ip: IpAddr) -> bool {
+        let neighbour = self.here(ip);
         let listed = self.inner.listed.read().unwrap_or_else(PoisonError::into_inner);
-        listed.contains(&ip) || self.inner.named.contains_key(&ip)
+        listed.contains(&neighbour) || self.inner.named.contains_key(&neighbour)
     }
 
     /// The list stays as it was if no scheduler answers.
     async fn refresh(&self) {
+        let cluster = self.inner.cluster.id();
         let lists = self
             .inner
             .cluster
@@ -116,7 +125,9 @@ impl Neighbours {
             return;
         }
         let hosts = answers.into_iter().flat_map(|answer| answer.hosts);
-        let listed = hosts.filter_map(|host| host.ip.parse().ok()).map(plain).collect();
+        let listed = hosts
+            .filter_map(|host| Some((cluster, plain(host.ip.parse().ok()?))))
+            .collect();
         *self.inner.listed.write().unwrap_or_else(PoisonError::into_inner) = listed;
     }
 }

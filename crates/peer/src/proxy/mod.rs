@@ -11,6 +11,7 @@ mod body;
 mod config;
 mod connect;
 mod direct;
+mod exchange;
 mod grants;
 mod headers;
 mod intercept;

@@ -1,6 +1,7 @@
 //! One client connection: HTTP/1.1 or HTTP/2 as the client begins, within limits, until it ends, idles or is drained.
 
 use super::body::{Body, Holding};
+use super::exchange::Exchange;
 use super::headers::check_framing;
 use super::refusal::Refusal;
 use super::route::{Door, Route};
@@ -105,27 +106,19 @@ impl Client {
     /// Answers one request, whatever comes.
     async fn respond(&self, request: Request<Incoming>) -> Response<Body> {
         self.core.metrics.requests.inc();
-        let method = request.method().clone();
-        // Never the query, which may hold a signature, and never a header.
-        let host = request.uri().host().map(str::to_owned);
-        let path = request.uri().path().to_owned();
+        let exchange = Exchange::begin(&request);
         let version = request.version();
         let answered = self
             .dispatch(request)
             .await
             .and_then(|response| ends_visibly(version, response));
-        let host = host.as_deref().unwrap_or("-");
         match answered {
-            Ok(response) => {
-                tracing::debug!(%method, host, path, status = response.status().as_u16(), "proxy request");
-                response
-            }
+            Ok(response) => exchange.told(response),
             Err(refusal) => {
                 if refusal.is_failure() {
                     self.core.metrics.failures.inc();
                 }
-                let (status, reason) = (refusal.status().as_u16(), refusal.message());
-                tracing::info!(%method, host, path, status, reason, "proxy request refused");
+                exchange.refused(refusal.status(), refusal.message());
                 refusal.into_response()
             }
         }

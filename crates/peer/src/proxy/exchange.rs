@@ -1,0 +1,107 @@
+//! One line of the log for each exchange, written when its last byte has left or its client has.
+
+use super::body::Body;
+use bytes::Bytes;
+use http::{Method, Request, Response, StatusCode};
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use http_body_util::BodyExt;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+/// A request as it came, to be told of when it has been answered.
+///
+/// Never the query, which may hold a signature, and never a header.
+pub(super) struct Exchange {
+    method: Method,
+    host: String,
+    path: String,
+    begun: Instant,
+}
+
+impl Exchange {
+    pub(super) fn begin<B>(request: &Request<B>) -> Self {
+        let uri = request.uri();
+        Self {
+            method: request.method().clone(),
+            host: uri.host().unwrap_or("-").to_owned(),
+            path: uri.path().to_owned(),
+            begun: Instant::now(),
+        }
+    }
+
+    /// The same response; its end is logged.
+    pub(super) fn told(self, response: Response<Body>) -> Response<Body> {
+        let status = response.status();
+        let bodyless = self.method == Method::HEAD || response.body().is_end_stream();
+        response.map(|body| {
+            let told = Told {
+                expected: if bodyless { Some(0) } else { body.size_hint().exact() },
+                inner: body,
+                status,
+                bytes: 0,
+                ended: false,
+                exchange: self,
+            };
+            told.boxed_unsync()
+        })
+    }
+
+    /// A refusal is told of at once, with its reason.
+    pub(super) fn refused(&self, status: StatusCode, reason: &str) {
+        let (method, host, path) = (&self.method, &self.host, &self.path);
+        let status = status.as_u16();
+        tracing::info!(%method, host, path, status, reason, "proxy request refused");
+    }
+}
+
+/// A body whose end is logged.
+struct Told {
+    inner: Body,
+    exchange: Exchange,
+    status: StatusCode,
+    /// Bytes that make the body whole, where that is known before its end.
+    expected: Option<u64>,
+    bytes: u64,
+    ended: bool,
+}
+
+impl HttpBody for Told {
+    type Data = Bytes;
+    type Error = <Body as HttpBody>::Error;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        let this = self.get_mut();
+        let polled = Pin::new(&mut this.inner).poll_frame(cx);
+        match &polled {
+            Poll::Ready(Some(Ok(frame))) => this.bytes += frame.data_ref().map_or(0, |data| data.len() as u64),
+            Poll::Ready(None) => this.ended = true,
+            _ => {}
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}
+
+impl Drop for Told {
+    fn drop(&mut self) {
+        let Exchange {
+            method,
+            host,
+            path,
+            begun,
+        } = &self.exchange;
+        let (status, bytes) = (self.status.as_u16(), self.bytes);
+        // A server stops asking for frames once the announced length has been sent.
+        let whole = self.ended || self.expected == Some(bytes);
+        let ms = begun.elapsed().as_secs_f64() * 1000.0;
+        tracing::info!(%method, host, path, status, bytes, ms, whole, "proxy request");
+    }
+}
