@@ -8,12 +8,16 @@ pub mod containerd;
 pub mod content;
 mod http;
 pub mod image;
+pub mod mariadb;
 pub mod origin;
 pub mod packages;
 pub mod pki;
 pub mod place;
+pub mod postgres;
 pub mod process;
+pub mod redis;
 pub mod registry;
+mod server;
 mod tokens;
 pub mod up;
 

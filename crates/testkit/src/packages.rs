@@ -23,6 +23,18 @@ pub const HTPASSWD: Tool = ("apache2-utils", "/usr/bin/htpasswd");
 pub const CONTAINERD: Tool = ("containerd", "/usr/bin/containerd");
 /// Network namespaces.
 pub const IP: Tool = ("iproute2", "/sbin/ip");
+/// MariaDB's server.
+pub const MARIADB: Tool = ("mariadb-server", "/usr/sbin/mariadbd");
+/// Makes MariaDB's first files.
+pub const MARIADB_INSTALL: Tool = ("mariadb-server", "/usr/bin/mariadb-install-db");
+/// MariaDB's client.
+pub const MARIADB_CLIENT: Tool = ("mariadb-client", "/usr/bin/mariadb");
+/// PostgreSQL; its programs lie in a directory of their version.
+pub const POSTGRES: Tool = ("postgresql", "/usr/bin/pg_createcluster");
+/// Redis, which is also the sentinel.
+pub const REDIS: Tool = ("redis-server", "/usr/bin/redis-server");
+/// Redis's client.
+pub const REDIS_CLIENT: Tool = ("redis-tools", "/usr/bin/redis-cli");
 
 /// The package lists are brought up to date once in a process.
 static UPDATED: AtomicBool = AtomicBool::new(false);
