@@ -3,6 +3,8 @@
 //!
 //! What stands here is what a user's own programs would do.
 
+pub mod article;
+
 use std::path::Path;
 use std::process::{Command, Output};
 use std::time::Duration;

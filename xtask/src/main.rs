@@ -5,6 +5,7 @@
 mod cargo;
 mod check;
 mod deps;
+mod lab;
 mod test;
 mod up;
 
@@ -36,6 +37,20 @@ enum Verb {
     },
     /// Check the arrows between the rooms and the size of the files
     Deps,
+    /// Run two clusters under one manager in network namespaces: `lab up`, `lab down`, `lab exec HOST -- COMMAND`
+    #[command(disable_help_flag = true)]
+    Lab {
+        /// `up`, `down` or `exec` with its arguments
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        words: Vec<String>,
+    },
+    /// Pull an image on every node of two isolated clusters and measure where the bytes come from
+    #[command(disable_help_flag = true)]
+    Article {
+        /// Arguments, see `cargo xtask article --help`
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        words: Vec<String>,
+    },
 }
 
 fn main() -> ExitCode {
@@ -44,6 +59,8 @@ fn main() -> ExitCode {
         Verb::Check => check::run(),
         Verb::Test { suite } => test::run(suite),
         Verb::Deps => deps::run(),
+        Verb::Lab { words } => lab::run(&words),
+        Verb::Article { words } => lab::run(&[vec!["article".to_owned()], words].concat()),
     };
     match done {
         Ok(summary) => {

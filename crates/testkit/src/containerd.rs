@@ -1,6 +1,7 @@
 //! A real containerd of a test's own: its own root, state and socket, pulling through a peer's proxy.
 
 use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -10,6 +11,7 @@ use nix::mount::{MntFlags, umount2};
 use tempfile::TempDir;
 
 use crate::packages::{self, CONTAINERD};
+use crate::place::Place;
 use crate::process::{Process, Ready, run};
 use crate::registry::Registry;
 use crate::tokens::User;
@@ -18,6 +20,7 @@ const START_WITHIN: Duration = Duration::from_secs(30);
 const COMMAND_WITHIN: Duration = Duration::from_secs(30);
 const PULL_WITHIN: Duration = Duration::from_secs(240);
 const CTR: &str = "/usr/bin/ctr";
+const PULL: [&str; 5] = ["images", "pull", "--snapshotter", "overlayfs", "--hosts-dir"];
 /// A URL behind which there is nothing: what can't come through the mirror doesn't come.
 const NOWHERE: &str = "http://127.0.0.1:1";
 
@@ -26,6 +29,7 @@ const NOWHERE: &str = "http://127.0.0.1:1";
 pub struct Containerd {
     // Ended before its directory is cleared.
     _process: Process,
+    place: Place,
     dir: Directory,
 }
 
@@ -39,6 +43,14 @@ impl Containerd {
     /// # Errors
     /// When the package is missing and can't be installed, or it doesn't come up.
     pub async fn start() -> Result<Self> {
+        Self::start_in(Place::Here).await
+    }
+
+    /// The same on another network; pulls go out from there, too.
+    ///
+    /// # Errors
+    /// When the package is missing and can't be installed, or it doesn't come up.
+    pub async fn start_in(place: Place) -> Result<Self> {
         packages::require(&[CONTAINERD])?;
         let dir = tempfile::Builder::new().prefix("testkit-containerd-").tempdir()?;
         let dir = Directory(dir);
@@ -52,13 +64,17 @@ impl Containerd {
             at("containerd.sock"),
         );
         std::fs::write(at("config.toml"), config)?;
-        let mut command = Command::new(CONTAINERD.1);
+        let mut command = place.command(CONTAINERD.1);
         command.arg("--config").arg(at("config.toml"));
         let mut process = Process::start("containerd", command, dir.0.path())?;
         process
             .ready(&Ready::Socket(at("containerd.sock")), START_WITHIN)
             .await?;
-        Ok(Self { _process: process, dir })
+        Ok(Self {
+            _process: process,
+            place,
+            dir,
+        })
     }
 
     /// Pulls from `registry` go through the proxy at `proxy` (a URL) and there is no way around it.
@@ -87,13 +103,22 @@ impl Containerd {
     /// # Errors
     /// When ctr fails; the error says what it said.
     pub async fn pull(&self, reference: &str, user: Option<User>) -> Result<()> {
-        let mut command = self.ctr(&["images", "pull", "--snapshotter", "overlayfs", "--hosts-dir"]);
+        let mut command = self.ctr(&PULL);
         command.arg(self.hosts());
         if let Some(user) = user {
             command.arg("--user").arg(format!("{}:{}", user.name, user.password));
         }
         run(with(command, reference), PULL_WITHIN).await?;
         Ok(())
+    }
+
+    /// The words of a command that pulls an image as [`Containerd::pull`] does, for people to type on its host.
+    #[must_use]
+    pub fn pull_command(&self, reference: &str) -> Vec<OsString> {
+        let mut words = vec![CTR.into(), "--address".into(), self.socket().into()];
+        words.extend(PULL.iter().map(OsString::from));
+        words.extend([self.hosts().into(), reference.into()]);
+        words
     }
 
     /// The digest of the image's target, as containerd keeps it.
@@ -130,16 +155,12 @@ impl Containerd {
         Ok(checked.lines().any(|line| line.trim() == reference))
     }
 
-    /// Forgets an image with all its content, so that the next pull is a first one.
+    /// Forgets an image with all its content, so that the next pull is a first one; there is no other image.
     ///
     /// # Errors
     /// When something of it stays.
     pub async fn forget(&self, reference: &str) -> Result<()> {
-        run(
-            with(self.ctr(&["images", "remove", "--sync"]), reference),
-            COMMAND_WITHIN,
-        )
-        .await?;
+        self.forget_image(reference).await?;
         let left = self.content().await?;
         if !left.is_empty() {
             bail!("{reference} was removed and still there is {left:?}");
@@ -147,13 +168,25 @@ impl Containerd {
         Ok(())
     }
 
+    /// Forgets an image with the content that no other image has.
+    ///
+    /// # Errors
+    /// When ctr fails.
+    pub async fn forget_image(&self, reference: &str) -> Result<()> {
+        let command = self.ctr(&["images", "remove", "--sync"]);
+        run(with(command, reference), COMMAND_WITHIN).await?;
+        Ok(())
+    }
+
     fn ctr(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(CTR);
+        // A pull is the client's own work: it fetches, the server keeps.
+        let mut command = self.place.command(CTR);
+        command.arg("--address").arg(self.socket()).args(arguments);
         command
-            .arg("--address")
-            .arg(self.dir.0.path().join("containerd.sock"))
-            .args(arguments);
-        command
+    }
+
+    fn socket(&self) -> PathBuf {
+        self.dir.0.path().join("containerd.sock")
     }
 
     fn hosts(&self) -> PathBuf {

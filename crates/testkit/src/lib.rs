@@ -8,6 +8,7 @@ pub mod containerd;
 pub mod content;
 mod http;
 pub mod image;
+pub mod lab;
 pub mod mariadb;
 pub mod origin;
 pub mod packages;

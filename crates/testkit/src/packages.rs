@@ -21,7 +21,7 @@ pub const REGISTRY: Tool = ("docker-registry", "/usr/bin/docker-registry");
 pub const HTPASSWD: Tool = ("apache2-utils", "/usr/bin/htpasswd");
 /// The container runtime and its client `ctr`.
 pub const CONTAINERD: Tool = ("containerd", "/usr/bin/containerd");
-/// Network namespaces.
+/// Network namespaces, and with `tc` their links' rates.
 pub const IP: Tool = ("iproute2", "/sbin/ip");
 /// MariaDB's server.
 pub const MARIADB: Tool = ("mariadb-server", "/usr/sbin/mariadbd");
@@ -35,6 +35,8 @@ pub const POSTGRES: Tool = ("postgresql", "/usr/bin/pg_createcluster");
 pub const REDIS: Tool = ("redis-server", "/usr/bin/redis-server");
 /// Redis's client.
 pub const REDIS_CLIENT: Tool = ("redis-tools", "/usr/bin/redis-cli");
+/// Packet filters.
+pub const NFT: Tool = ("nftables", "/usr/sbin/nft");
 
 /// The package lists are brought up to date once in a process.
 static UPDATED: AtomicBool = AtomicBool::new(false);

@@ -2,7 +2,7 @@
 //!
 //! What it served is read from its own request log, so a test can say how often each blob left the origin.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
@@ -15,6 +15,7 @@ use tempfile::TempDir;
 use crate::image::Image;
 use crate::packages::{self, HTPASSWD, REGISTRY, SKOPEO};
 use crate::pki::Authority;
+use crate::place::Place;
 use crate::process::{Process, Ready, free_port, run};
 use crate::tokens::{ISSUER, SERVICE, TokenServer, User};
 
@@ -48,11 +49,12 @@ pub enum Transport {
     Tls,
 }
 
-/// A running registry on 127.0.0.1 with a store of its own.
+/// A running registry with a store of its own.
 #[derive(Debug)]
 pub struct Registry {
     login: Login,
-    port: u16,
+    place: Place,
+    address: SocketAddr,
     dir: TempDir,
     authority: Option<Authority>,
     tokens: Option<TokenServer>,
@@ -66,6 +68,9 @@ pub struct Request {
     /// The HTTP method.
     #[serde(rename = "http.request.method")]
     pub method: String,
+    /// The caller's address.
+    #[serde(rename = "http.request.remoteaddr")]
+    pub caller: SocketAddr,
     /// Path and query as sent.
     #[serde(rename = "http.request.uri")]
     pub uri: String,
@@ -78,6 +83,11 @@ pub struct Request {
     /// Bytes of the answer's body.
     #[serde(rename = "http.response.written")]
     pub written: u64,
+    /// From the request to the end of the answer.
+    #[serde(rename = "http.response.duration")]
+    pub duration: jiff::SignedDuration,
+    /// When the answer was done.
+    pub time: jiff::Timestamp,
 }
 
 impl Request {
@@ -95,6 +105,18 @@ impl Registry {
     /// # Errors
     /// When a package is missing and can't be installed, or the registry doesn't come up.
     pub async fn start(login: Login, transport: Transport) -> Result<Self> {
+        Self::start_as(Place::Here, free_address()?, login, transport).await
+    }
+
+    /// An open registry without TLS at an address of another network.
+    ///
+    /// # Errors
+    /// When a package is missing and can't be installed, or the registry doesn't come up.
+    pub async fn start_in(place: Place, address: SocketAddr) -> Result<Self> {
+        Self::start_as(place, address, Login::Open, Transport::Plain).await
+    }
+
+    async fn start_as(place: Place, address: SocketAddr, login: Login, transport: Transport) -> Result<Self> {
         packages::require(&[REGISTRY, SKOPEO])?;
         let dir = tempfile::Builder::new().prefix("testkit-registry-").tempdir()?;
         let authority = match transport {
@@ -105,10 +127,10 @@ impl Registry {
             Login::Bearer => Some(TokenServer::start(dir.path(), USER)?),
             Login::Open | Login::Basic => None,
         };
-        let port = free_port(IpAddr::V4(Ipv4Addr::LOCALHOST))?;
         let mut registry = Self {
             login,
-            port,
+            place,
+            address,
             dir,
             authority,
             tokens,
@@ -123,14 +145,14 @@ impl Registry {
     /// `host:port`, as it stands in image names.
     #[must_use]
     pub fn host(&self) -> String {
-        self.address().to_string()
+        self.address.to_string()
     }
 
     /// The URL of the registry, without a slash at its end.
     #[must_use]
     pub fn url(&self) -> String {
         let scheme = if self.authority.is_some() { "https" } else { "http" };
-        format!("{scheme}://{}", self.address())
+        format!("{scheme}://{}", self.address)
     }
 
     /// The certificate that its clients must trust, if it is reached by TLS.
@@ -218,10 +240,10 @@ impl Registry {
         if self.process.is_some() {
             bail!("the registry is running already");
         }
-        let mut command = Command::new(REGISTRY.1);
+        let mut command = self.place.command(REGISTRY.1);
         command.arg("serve").arg(self.dir.path().join("config.yml"));
         let mut process = Process::start("registry", command, self.dir.path())?;
-        process.ready(&Ready::Port(self.address()), START_WITHIN).await?;
+        process.ready(&Ready::Port(self.address), START_WITHIN).await?;
         self.process = Some(process);
         Ok(())
     }
@@ -248,10 +270,6 @@ impl Registry {
             .iter()
             .filter(|one| one.method == "GET" && one.status < 300 && one.is_for_blob(digest));
         Ok(given.map(|one| one.written).sum())
-    }
-
-    fn address(&self) -> SocketAddr {
-        SocketAddr::from((Ipv4Addr::LOCALHOST, self.port))
     }
 
     /// Writes the registry's configuration (JSON is YAML) and the files it names.
@@ -284,6 +302,11 @@ impl Registry {
         std::fs::write(dir.join("config.yml"), serde_json::to_vec_pretty(&config)?)?;
         Ok(())
     }
+}
+
+fn free_address() -> Result<SocketAddr> {
+    let ip = Ipv4Addr::LOCALHOST.into();
+    Ok(SocketAddr::new(ip, free_port(ip)?))
 }
 
 /// The requests in a registry's log; other lines, and one that is being written, are passed over.

@@ -2,6 +2,7 @@
 
 use super::body::Body;
 use bytes::Bytes;
+use http::header::CONTENT_LENGTH;
 use http::{Method, Request, Response, StatusCode};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::BodyExt;
@@ -34,9 +35,12 @@ impl Exchange {
     pub(super) fn told(self, response: Response<Body>) -> Response<Body> {
         let status = response.status();
         let bodyless = self.method == Method::HEAD || response.body().is_end_stream();
+        let announced = response.headers().get(CONTENT_LENGTH);
+        let announced = announced.and_then(|length| length.to_str().ok()?.parse().ok());
+        let expected = if bodyless { Some(0) } else { announced };
         response.map(|body| {
             let told = Told {
-                expected: if bodyless { Some(0) } else { body.size_hint().exact() },
+                expected,
                 inner: body,
                 status,
                 bytes: 0,

@@ -1,7 +1,7 @@
-//! A manager that lists one scheduler and writes down what it is asked.
+//! A manager that lists one scheduler of one cluster and writes down what it is asked.
 
 use crate::rig::{MIB, Options, PATIENCE, TestPeer};
-use crate::scheduler::TestScheduler;
+use crate::scheduler::{Book, TestScheduler};
 use dragonfly_api::manager::manager_server::{Manager, ManagerServer};
 use dragonfly_api::manager::*;
 use dragonfly_service::Workers;
@@ -17,9 +17,16 @@ use tokio_stream::wrappers::TcpListenerStream;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming};
 
+/// The cluster that the manager chooses at first.
+const CLUSTER: u64 = 2;
+
+/// The cluster that the manager chooses, and its scheduler.
+type Chosen = Arc<watch::Sender<(u64, SocketAddr)>>;
+
 /// A running manager.
 struct TestManager {
     addr: SocketAddr,
+    chosen: Chosen,
     asked: Arc<watch::Sender<Vec<String>>>,
     workers: Workers,
 }
@@ -29,8 +36,9 @@ impl TestManager {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
         let asked = Arc::new(watch::Sender::new(Vec::new()));
+        let chosen = Arc::new(watch::Sender::new((CLUSTER, scheduler)));
         let service = Service {
-            scheduler,
+            chosen: chosen.clone(),
             asked: asked.clone(),
         };
         let workers = Workers::new(CancellationToken::new());
@@ -44,7 +52,12 @@ impl TestManager {
                 () = cancel.cancelled() => {}
             }
         });
-        Self { addr, asked, workers }
+        Self {
+            addr,
+            chosen,
+            asked,
+            workers,
+        }
     }
 
     async fn until_asked(&self, what: &str) -> Vec<String> {
@@ -60,7 +73,7 @@ impl TestManager {
 }
 
 struct Service {
-    scheduler: SocketAddr,
+    chosen: Chosen,
     asked: Arc<watch::Sender<Vec<String>>>,
 }
 
@@ -110,9 +123,10 @@ impl Manager for Service {
             scheduler_cluster_id: id,
             ..Default::default()
         };
+        let (cluster, addr) = *self.chosen.borrow();
         let elsewhere = SocketAddr::from(([127, 0, 0, 1], 1));
         Ok(Response::new(ListSchedulersResponse {
-            schedulers: vec![scheduler(2, self.scheduler), scheduler(3, elsewhere)],
+            schedulers: vec![scheduler(cluster, addr), scheduler(cluster + 1, elsewhere)],
         }))
     }
 
@@ -176,4 +190,28 @@ async fn a_peer_goes_on_with_the_schedulers_it_knows_while_the_manager_is_down()
         .await;
     peer.stop().await;
     scheduler.kill().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_peer_that_is_moved_to_another_cluster_leaves_the_old_one() {
+    let [old, new] = [TestScheduler::start().await, TestScheduler::start().await];
+    let manager = TestManager::start(old.addr).await;
+    let peer = TestPeer::start(Options::peer("moved").managed_by(manager.addr)).await;
+    old.has_hosts(1).await;
+    manager.chosen.send_replace((CLUSTER + 7, new.addr));
+    new.has_hosts(1).await;
+    old.until("the host has left", |book| book.hosts.is_empty()).await;
+    let origin = Origin::start().unwrap();
+    let content = Content::new(1, MIB);
+    let url = origin.put("/file", Resource::file(content));
+    assert!(peer.get_url(&url).await.unwrap() == content.bytes(0, content.length() as usize));
+    let told = |book: &mut Book| book.words.iter().any(|word| word.ends_with("RegisterPeerRequest"));
+    assert!(
+        new.read(told) && !old.read(told),
+        "downloads are the new cluster's affair"
+    );
+    peer.stop().await;
+    manager.kill().await;
+    old.kill().await;
+    new.kill().await;
 }

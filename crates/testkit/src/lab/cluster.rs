@@ -1,0 +1,299 @@
+//! One cluster of the lab: a scheduler, a seed peer, and nodes that each run a peer and a containerd.
+
+use std::net::Ipv4Addr;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use dragonfly_api::scheduler::ListHostsRequest;
+use dragonfly_api::scheduler::scheduler_client::SchedulerClient;
+use serde_json::{Value, json};
+
+use super::console::{Added, Console};
+use super::network::{Host, Network, Segment};
+use super::program::{Launch, Program};
+use crate::containerd::Containerd;
+
+const MANAGER_GRPC: u16 = 65003;
+const SCHEDULER_GRPC: u16 = 8002;
+const PROXY: u16 = 4001;
+const METRICS: u16 = 4002;
+/// How long members may take to find each other.
+const JOIN_WITHIN: Duration = Duration::from_secs(60);
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// The names of a cluster's hosts, before there is anything of it.
+#[derive(Clone, Debug)]
+pub struct Names {
+    cluster: String,
+    nodes: usize,
+}
+
+impl Names {
+    /// A cluster of so many nodes.
+    #[must_use]
+    pub fn new(cluster: &str, nodes: usize) -> Self {
+        Self {
+            cluster: cluster.to_owned(),
+            nodes,
+        }
+    }
+
+    /// The cluster's name.
+    #[must_use]
+    pub fn cluster(&self) -> &str {
+        &self.cluster
+    }
+
+    /// The scheduler's host.
+    #[must_use]
+    pub fn scheduler(&self) -> String {
+        format!("{}-sched", self.cluster)
+    }
+
+    /// The seed peer's host.
+    #[must_use]
+    pub fn seed(&self) -> String {
+        format!("{}-seed", self.cluster)
+    }
+
+    /// The nodes, which count from 1.
+    #[must_use]
+    pub fn nodes(&self) -> Vec<String> {
+        (1..=self.nodes).map(|n| format!("{}-{n}", self.cluster)).collect()
+    }
+
+    /// All of them as a part of a network.
+    #[must_use]
+    pub fn segment(&self) -> Segment {
+        let mut hosts = vec![self.scheduler(), self.seed()];
+        hosts.extend(self.nodes());
+        Segment {
+            name: self.cluster.clone(),
+            hosts,
+        }
+    }
+}
+
+/// What the members of a cluster are told in their files.
+#[derive(Clone, Debug)]
+pub struct Membership {
+    /// The ids that the manager's API returned.
+    pub ids: Added,
+    /// `host.idc` of its peers.
+    pub idc: Option<String>,
+    /// `host.location` of its peers.
+    pub location: Option<String>,
+    /// Whether its peers name the cluster themselves (`host.schedulerClusterID`).
+    pub pinned: bool,
+}
+
+impl Membership {
+    /// Peers that say nothing of themselves.
+    #[must_use]
+    pub fn of(ids: Added) -> Self {
+        Self {
+            ids,
+            idc: None,
+            location: None,
+            pinned: false,
+        }
+    }
+}
+
+/// What is the same for all programs of a lab.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Surroundings<'a> {
+    pub(crate) network: &'a Network,
+    pub(crate) binary: &'a Path,
+    /// The manager's address.
+    pub(crate) manager: Ipv4Addr,
+    /// The URL of the registry that peers mirror.
+    pub(crate) registry: &'a str,
+    /// The directory that holds all.
+    pub(crate) dir: &'a Path,
+}
+
+/// A running cluster.
+#[derive(Debug)]
+pub struct Cluster {
+    /// Its hosts' names.
+    pub names: Names,
+    /// Its ids.
+    pub ids: Added,
+    /// Its scheduler.
+    pub scheduler: Program,
+    /// Its seed peer.
+    pub seed: Program,
+    /// Its nodes.
+    pub nodes: Vec<Node>,
+}
+
+/// A host that pulls.
+#[derive(Debug)]
+pub struct Node {
+    /// The peer.
+    pub peer: Program,
+    /// The runtime that pulls through it.
+    pub containerd: Containerd,
+}
+
+impl Node {
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.peer.host().name
+    }
+
+    /// The URL of its peer's proxy, as its containerd reaches it.
+    #[must_use]
+    pub fn proxy(&self) -> String {
+        format!("http://127.0.0.1:{PROXY}")
+    }
+}
+
+impl Cluster {
+    /// Starts the scheduler, the seed peer and the nodes, each when the one that it needs is known to the manager or
+    /// the scheduler.
+    ///
+    /// # Errors
+    /// When one doesn't come up or isn't known in time.
+    pub(crate) async fn start(
+        around: Surroundings<'_>,
+        names: Names,
+        membership: &Membership,
+        console: &Console,
+    ) -> Result<Self> {
+        let ids = membership.ids.clone();
+        let scheduler = start_scheduler(around, &names, &ids).await?;
+        until("the scheduler is active", async || {
+            Ok(console.active("schedulers", ids.scheduler_cluster_id).await? > 0)
+        })
+        .await?;
+        let seed = start_peer(around, &names.seed(), membership, true).await?;
+        let mut cluster = Self {
+            names,
+            ids,
+            scheduler,
+            seed,
+            nodes: Vec::new(),
+        };
+        cluster.until_joined(&[cluster.names.seed()]).await?;
+        for name in cluster.names.nodes() {
+            let peer = start_peer(around, &name, membership, false).await?;
+            let containerd = Containerd::start_in(peer.host().place()).await?;
+            cluster.nodes.push(Node { peer, containerd });
+        }
+        cluster.until_joined(&cluster.names.nodes()).await?;
+        Ok(cluster)
+    }
+
+    /// The names of the hosts that its scheduler knows.
+    ///
+    /// # Errors
+    /// When the scheduler doesn't answer.
+    pub async fn known_hosts(&self) -> Result<Vec<String>> {
+        let address = format!("http://{}:{SCHEDULER_GRPC}", self.scheduler.host().ip);
+        let mut client = SchedulerClient::connect(address).await?;
+        let listed = client.list_hosts(ListHostsRequest::default()).await?.into_inner();
+        Ok(listed.hosts.into_iter().map(|host| host.hostname).collect())
+    }
+
+    /// Waits until its scheduler knows these hosts.
+    ///
+    /// # Errors
+    /// When that takes too long.
+    pub async fn until_joined(&self, names: &[String]) -> Result<()> {
+        until(&format!("{} have joined", names.join(", ")), async || {
+            let known = self.known_hosts().await?;
+            Ok(names.iter().all(|name| known.contains(name)))
+        })
+        .await
+    }
+
+    /// The peers: the seed, then the nodes'.
+    pub fn peers(&self) -> impl Iterator<Item = &Program> {
+        std::iter::once(&self.seed).chain(self.nodes.iter().map(|node| &node.peer))
+    }
+}
+
+/// The address at which a peer's metrics are read.
+#[must_use]
+pub fn metrics_url(peer: &Program) -> String {
+    format!("http://{}:{METRICS}/metrics", peer.host().ip)
+}
+
+/// Waits until something holds. An error while it doesn't is that of the last try.
+///
+/// # Errors
+/// When it doesn't hold in time.
+pub async fn until(what: &str, mut holds: impl AsyncFnMut() -> Result<bool>) -> Result<()> {
+    let end = tokio::time::Instant::now() + JOIN_WITHIN;
+    loop {
+        let last = holds().await;
+        if matches!(last, Ok(true)) {
+            return Ok(());
+        }
+        if tokio::time::Instant::now() > end {
+            let late = || format!("not within {JOIN_WITHIN:?}: {what}");
+            return match last {
+                Err(error) => Err(error).with_context(late),
+                Ok(_) => bail!(late()),
+            };
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+}
+
+async fn start_scheduler(around: Surroundings<'_>, names: &Names, ids: &Added) -> Result<Program> {
+    let host = around.network.host(&names.scheduler())?;
+    let dir = around.dir.join(&host.name);
+    let config = json!({
+        "server": { "host": host.name, "dataDir": dir.join("data") },
+        "manager": {
+            "addr": format!("{}:{MANAGER_GRPC}", around.manager),
+            "schedulerClusterID": ids.scheduler_cluster_id,
+        },
+        "metrics": { "enable": true },
+    });
+    Program::start(launch(around, host, "scheduler", config, SCHEDULER_GRPC)).await
+}
+
+async fn start_peer(around: Surroundings<'_>, name: &str, membership: &Membership, seed: bool) -> Result<Program> {
+    let host = around.network.host(name)?;
+    let dir = around.dir.join(&host.name);
+    let ids = &membership.ids;
+    let mut config = json!({
+        "host": { "hostname": host.name },
+        "manager": { "addr": format!("http://{}:{MANAGER_GRPC}", around.manager) },
+        "storage": { "dir": dir.join("data") },
+        "download": { "server": { "socketPath": dir.join("dfdaemon.sock") } },
+        "proxy": { "registryMirror": { "addr": around.registry } },
+        "seedPeer": { "enable": seed },
+    });
+    let mut say = |key: &str, value: Value| config["host"][key] = value;
+    if let Some(idc) = &membership.idc {
+        say("idc", json!(idc));
+    }
+    if let Some(location) = &membership.location {
+        say("location", json!(location));
+    }
+    if membership.pinned {
+        say("schedulerClusterID", json!(ids.scheduler_cluster_id));
+    }
+    if seed {
+        config["seedPeer"]["clusterID"] = json!(ids.seed_peer_cluster_id);
+    }
+    Program::start(launch(around, host, "dfdaemon", config, PROXY)).await
+}
+
+fn launch<'a>(around: Surroundings<'a>, host: &'a Host, verb: &'static str, config: Value, port: u16) -> Launch<'a> {
+    Launch {
+        host,
+        binary: around.binary,
+        verb,
+        config,
+        port,
+        dir: around.dir.join(&host.name),
+    }
+}
