@@ -6,7 +6,7 @@ use std::str::FromStr;
 /// The digest algorithms that a user may name. Only the SHA-2 ones can name an OCI blob.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Algorithm {
-    /// CRC-32 (IEEE), written as eight hex digits. Detects accidents, proves nothing.
+    /// CRC-32 (IEEE), written as a decimal number or as eight hex digits. Detects accidents, proves nothing.
     Crc32,
     /// SHA-256.
     Sha256,
@@ -101,7 +101,8 @@ pub(crate) fn is_lower_hex(text: &str) -> bool {
 impl FromStr for Digest {
     type Err = DigestError;
 
-    /// Accepts `algorithm:hex`; a `crc32` value may also be decimal, as upstream's peers print it.
+    /// Accepts `algorithm:hex`; a `crc32` value may also be decimal, as upstream's peers print it. Eight digits without
+    /// a leading zero can be both, and are decimal; a zero in front, which no printed number has, makes them hex.
     fn from_str(text: &str) -> Result<Self, DigestError> {
         let (name, value) = text
             .split_once(':')
@@ -109,18 +110,29 @@ impl FromStr for Digest {
         match name {
             "sha256" => Self::new(Algorithm::Sha256, value),
             "sha512" => Self::new(Algorithm::Sha512, value),
-            "crc32" => Self::new(Algorithm::Crc32, value).or_else(|error| match value.parse::<u32>() {
-                Ok(number) => Self::new(Algorithm::Crc32, &format!("{number:08x}")),
-                Err(_) => Err(error),
-            }),
+            "crc32" => match decimal(value) {
+                Some(number) => Self::new(Algorithm::Crc32, &format!("{number:08x}")),
+                None => Self::new(Algorithm::Crc32, value),
+            },
             other => Err(DigestError::UnknownAlgorithm(other.to_owned())),
         }
     }
 }
 
+/// A number as it is printed: digits only, and no zero in front.
+fn decimal(text: &str) -> Option<u32> {
+    let is_printed = text.bytes().all(|byte| byte.is_ascii_digit()) && (text == "0" || !text.starts_with('0'));
+    is_printed.then(|| text.parse().ok())?
+}
+
 impl fmt::Display for Digest {
+    /// A text that is read as this very digest: the hex of a `crc32` that has no letters would be read as a number.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.algorithm.name(), self.hex)
+        let name = self.algorithm.name();
+        match (self.algorithm, u32::from_str_radix(&self.hex, 16)) {
+            (Algorithm::Crc32, Ok(number)) => write!(f, "{name}:{number}"),
+            _ => write!(f, "{name}:{}", self.hex),
+        }
     }
 }
 
@@ -149,5 +161,16 @@ mod tests {
     fn crc32_may_be_hex_or_decimal() {
         assert_eq!("crc32:0000002a".parse::<Digest>().unwrap().hex(), "0000002a");
         assert_eq!("crc32:42".parse::<Digest>().unwrap().hex(), "0000002a");
+        assert_eq!("crc32:12345678".parse::<Digest>().unwrap().hex(), "00bc614e");
+        assert_eq!("crc32:02345678".parse::<Digest>().unwrap().hex(), "02345678");
+        assert!("crc32:4294967296".parse::<Digest>().is_err());
+    }
+
+    #[test]
+    fn a_printed_digest_is_read_as_itself() {
+        for hex in ["12345678", "00000000", "0000002a", "ffffffff", "00bc614e"] {
+            let digest = Digest::new(Algorithm::Crc32, hex).unwrap();
+            assert_eq!(digest.to_string().parse(), Ok(digest));
+        }
     }
 }

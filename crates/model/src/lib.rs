@@ -16,4 +16,4 @@ pub use id::{HostId, IdError, PeerId, TaskId};
 pub use piece::{PieceLayout, PieceNumber, PieceSpan, SizeScope, TrafficType};
 pub use policy::{Policy, Priority};
 pub use range::{ByteRange, RangeError, RangeHeader};
-pub use task_id::{BlobTrust, DEFAULT_FILTERED_QUERY_PARAMS, TaskIdentity, blob_digest_of};
+pub use task_id::{BlobTrust, DEFAULT_FILTERED_QUERY_PARAMS, TaskIdentity, blob_digest_of, content_digest_of};

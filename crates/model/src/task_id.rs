@@ -112,12 +112,24 @@ impl TaskIdentity<'_> {
 
 /// The digest in a registry's blob URL (`…/v2/<repository>/blobs/<algorithm>:<hex>`), if it is a SHA-2 of exact length.
 pub fn blob_digest_of(url: &Url) -> Option<Digest> {
-    static BLOB: LazyLock<regex::Regex> =
-        LazyLock::new(|| regex::Regex::new(r"^/(?:.*/)?v2/.+/blobs/([^/]+)$").expect("the pattern is constant"));
-    let text = BLOB.captures(url.path())?.get(1)?.as_str();
+    named_by_digest(url)
+        .filter(|(kind, _)| kind == "blobs")
+        .map(|(_, digest)| digest)
+}
+
+/// The digest that names the content of a registry's URL: a blob's, or that of a manifest which is asked for by digest.
+pub fn content_digest_of(url: &Url) -> Option<Digest> {
+    named_by_digest(url).map(|(_, digest)| digest)
+}
+
+fn named_by_digest(url: &Url) -> Option<(String, Digest)> {
+    static NAMED: LazyLock<regex::Regex> = LazyLock::new(|| {
+        regex::Regex::new(r"^/(?:.*/)?v2/.+/(blobs|manifests)/([^/]+)$").expect("the pattern is constant")
+    });
+    let (_, [kind, text]) = NAMED.captures(url.path())?.extract();
     // A colon may arrive percent-encoded.
     let digest: Digest = text.replacen("%3A", ":", 1).replacen("%3a", ":", 1).parse().ok()?;
-    digest.algorithm().is_cryptographic().then_some(digest)
+    digest.algorithm().is_cryptographic().then(|| (kind.to_owned(), digest))
 }
 
 /// The URL as it enters the hash: filtered parameters gone, the rest re-encoded in their order, no `?` if none is left,
@@ -255,5 +267,8 @@ mod tests {
         assert!(blob("uploads").is_none());
         let manifest = Url::parse(&format!("http://r/v2/a/manifests/sha256:{}", "0".repeat(64))).unwrap();
         assert!(blob_digest_of(&manifest).is_none());
+        assert!(content_digest_of(&manifest).is_some());
+        let tag = Url::parse("http://r/v2/a/b/manifests/latest").unwrap();
+        assert!(content_digest_of(&tag).is_none());
     }
 }

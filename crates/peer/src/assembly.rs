@@ -136,6 +136,7 @@ pub(crate) fn settings(config: &Config) -> Result<Settings, BuildError> {
         max_schedule_count: config.schedulers.max_schedule_count,
         parent_silence: config.download.collected_piece_timeout,
         concurrent_pieces: u32::try_from(config.download.concurrent_pieces).unwrap_or(u32::MAX),
+        revalidate_after: config.proxy.revalidate_after,
         read_chunk: config.storage.read_buffer,
         peer_tls: config.upload.client_tls.as_ref().map(ClientTls::load).transpose()?,
     })

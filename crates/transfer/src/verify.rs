@@ -177,7 +177,7 @@ mod tests {
             hasher.update(b"6789");
             hasher.digest().to_string()
         };
-        assert_eq!(of(Algorithm::Crc32), "crc32:cbf43926");
+        assert_eq!(of(Algorithm::Crc32), "crc32:3421780262");
         assert_eq!(
             of(Algorithm::Sha256),
             "sha256:15e2b0d3c33891ebb0f1ef609ec419420c20e320ce94c65fbc8c3312448eb225"

@@ -26,7 +26,7 @@ pub(crate) struct Args {
     #[arg(long, env = "DFGET_OVERWRITE")]
     pub(super) overwrite: bool,
 
-    /// What the content must be, as sha256:HEX, sha512:HEX or crc32:HEX; on a mismatch no file is left
+    /// What the content must be, as sha256:HEX, sha512:HEX or crc32:NUMBER; on a mismatch no file is left
     #[arg(long)]
     pub(super) digest: Option<Digest>,
 

@@ -28,6 +28,8 @@ pub struct Proxy {
     pub request_rate_limit: u32,
     /// Requests of the proxy never go to the origin.
     pub disable_back_to_source: bool,
+    /// How long an origin's word holds that a content is still the same, if it does not say itself.
+    pub revalidate_after: Duration,
 }
 
 /// One rule for peer-to-peer traffic.
@@ -52,6 +54,8 @@ pub struct RegistryMirror {
     pub cert: Option<PathBuf>,
     /// Registries that may vouch for each other's blobs, and for those of `addr`.
     pub trusted_registries: Vec<Url>,
+    /// How long a tag is believed without asking its registry.
+    pub tag_ttl: Duration,
     /// Whether blob digests make task ids.
     pub enable_task_id_based_blob_digest: bool,
 }
@@ -88,6 +92,7 @@ pub(super) fn resolve(raw: &raw::Proxy, any: IpAddr, problems: &mut Problems) ->
         mitm: mitm(server, problems),
         request_rate_limit: rate,
         disable_back_to_source: raw.disable_back_to_source,
+        revalidate_after: raw.revalidate_after,
     }
 }
 
@@ -118,6 +123,7 @@ fn registry_mirror(raw: &raw::RegistryMirror, problems: &mut Problems) -> Regist
         addr: addr.unwrap_or_else(|| Url::parse("https://index.docker.io").expect("it is a URL")),
         cert: raw.cert.clone(),
         trusted_registries: trusted,
+        tag_ttl: raw.tag_ttl,
         enable_task_id_based_blob_digest: raw.enable_task_id_based_blob_digest,
     }
 }

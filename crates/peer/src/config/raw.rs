@@ -351,6 +351,10 @@ section! {
         registry_mirror: RegistryMirror = RegistryMirror::default(),
         /// Requests of the proxy never go to the origin.
         disable_back_to_source: bool = false,
+        /// An origin is asked whether a content that no digest names is still the same if it was not asked for so long,
+        /// and its `Cache-Control` says nothing.
+        #[serde(with = "duration")]
+        revalidate_after: Duration = Duration::from_secs(10),
         /// How long an origin's word that a caller may read is remembered.
         #[serde(with = "duration", rename = "authorizationTTL")]
         authorization_ttl: Duration = Duration::from_secs(3600),
@@ -419,6 +423,10 @@ section! {
         addr: String = "https://index.docker.io".to_owned(),
         /// CA certificates that origins' TLS is verified with, besides the system's.
         cert: Option<PathBuf> = None,
+        /// A tag leads for so long where it led when its registry was asked last; 0s asks it each time. While the registry
+        /// is down a tag that was pulled before leads where it led last.
+        #[serde(with = "duration", rename = "tagTTL")]
+        tag_ttl: Duration = Duration::ZERO,
         /// A blob is the same task under every repository and trusted registry.
         #[serde(rename = "enableTaskIDBasedBlobDigest")]
         enable_task_id_based_blob_digest: bool = true,

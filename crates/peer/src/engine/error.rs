@@ -104,6 +104,9 @@ pub enum ReadError {
     /// Bytes that were passed on before their check turned out to be wrong.
     #[error("bytes that had already been passed on failed their check")]
     Retracted,
+    /// The content was replaced at its origin between two parts of one answer.
+    #[error("the content has changed at its origin")]
+    Replaced,
     /// The requested range lies behind the content's end.
     #[error("the range lies behind the {content_length} bytes of the content")]
     Unsatisfiable {

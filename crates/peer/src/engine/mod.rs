@@ -8,6 +8,7 @@
 mod content;
 mod download;
 mod error;
+mod freshness;
 mod reader;
 mod request;
 mod running;
@@ -27,6 +28,7 @@ use dragonfly_service::tls::ClientTls;
 use dragonfly_source::Sources;
 use dragonfly_storage::{Pin, Storage};
 use dragonfly_transfer::Transfer;
+use freshness::Freshness;
 use running::{Entry, Lease, Table};
 use std::sync::Arc;
 use std::time::Duration;
@@ -62,6 +64,8 @@ pub(crate) struct Settings {
     pub(crate) parent_silence: Duration,
     /// Pieces of one task in flight, as told to the scheduler.
     pub(crate) concurrent_pieces: u32,
+    /// How long an origin's word holds that a content is still the same, if it does not say itself.
+    pub(crate) revalidate_after: Duration,
     /// Bytes read from storage at once.
     pub(crate) read_chunk: usize,
     /// For calling other peers.
@@ -72,22 +76,26 @@ struct Inner {
     parts: Parts,
     running: Table,
     parents: download::Channels,
+    freshness: Freshness,
 }
 
 impl Engine {
     pub(crate) fn new(parts: Parts) -> Self {
         let parents = download::Channels::new(parts.settings.peer_tls.clone());
+        let freshness = Freshness::new(parts.settings.revalidate_after);
         Self {
             inner: Arc::new(Inner {
                 parts,
                 running: Table::default(),
                 parents,
+                freshness,
             }),
         }
     }
 
     /// Finds, joins or starts; returns as soon as the content's length and headers are known, or that they can't be
-    /// known before its end. What is complete on this host contacts nobody.
+    /// known before its end. What is complete on this host contacts nobody, but for the origin of a content that no
+    /// digest names: that is asked whether it has another version now.
     pub async fn open(&self, request: Request) -> Result<Content, Error> {
         if request.priority == Priority::Level1 {
             return Err(Error::Forbidden("its priority is level 1".to_owned()));
@@ -100,9 +108,12 @@ impl Engine {
         }
     }
 
-    async fn open_in_time(&self, request: Request) -> Result<Content, Error> {
+    async fn open_in_time(&self, mut request: Request) -> Result<Content, Error> {
         loop {
-            if let Some(content) = self.here(&request) {
+            // Another version is thrown away by the download that brings the new one.
+            if let Some(content) = self.here(&request)
+                && self.is_current(&mut request, &content.pin().record()).await?
+            {
                 return Ok(content);
             }
             let range = request.range;

@@ -2,7 +2,7 @@
 
 use crate::engine::{Request, own_origin_text};
 use dragonfly_api::common::{Download, TaskType};
-use dragonfly_model::{BlobTrust, PieceLayout, TaskIdentity, blob_digest_of};
+use dragonfly_model::{BlobTrust, PieceLayout, TaskIdentity, content_digest_of};
 use dragonfly_source::Caller;
 use http::header::{AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION};
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -40,7 +40,7 @@ pub(super) fn parse(download: &Download, asker: &Asker<'_>) -> Result<Request, S
     .task_id();
     Ok(Request {
         headers: headers(download)?,
-        digest: blob_digest_of(&url),
+        digest: content_digest_of(&url),
         range: download.range.map(dragonfly_api::byte_range),
         piece_length,
         tag,

@@ -10,19 +10,24 @@ use std::net::IpAddr;
 const DOCKER_CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
 
 /// Which bytes a response carries.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Bytes {
     All,
     Part(ByteRange),
+    /// At least two, in the order asked for.
+    Parts(Vec<ByteRange>),
 }
 
 impl Bytes {
-    /// As the engine is asked: a part that is the whole is the whole, and so is checked as a whole.
-    pub(super) fn to_engine(self, content_length: Option<u64>) -> Option<ByteRange> {
-        match self {
-            Bytes::Part(range) if Some(range) != content_length.map(ByteRange::whole) => Some(range),
-            _ => None,
-        }
+    /// As the engine is asked: a part that is the whole is the whole, and so is checked as a whole. Of several parts it
+    /// is asked for one after the other.
+    pub(super) fn to_engine(&self, content_length: Option<u64>) -> Option<ByteRange> {
+        let first = match self {
+            Bytes::All => return None,
+            Bytes::Part(range) => *range,
+            Bytes::Parts(ranges) => *ranges.first()?,
+        };
+        Some(first).filter(|range| Some(*range) != content_length.map(ByteRange::whole))
     }
 }
 
@@ -50,8 +55,8 @@ impl Asked {
         self.range.is_some()
     }
 
-    /// Which bytes of a content of this length and with these headers. Several ranges are answered with everything,
-    /// as a server may; a content whose length nobody knows has no ranges.
+    /// Which bytes of a content of this length and with these headers. Ranges that are together as long as the content
+    /// or longer are answered with everything, as a server may; a content whose length nobody knows has no ranges.
     pub(super) fn bytes(&self, content_length: Option<u64>, headers: &HeaderMap) -> Result<Bytes, Refusal> {
         let (Some(range), Some(content_length)) = (&self.range, content_length) else {
             return Ok(Bytes::All);
@@ -66,12 +71,19 @@ impl Asked {
         match range.resolve(content_length) {
             Ok(ranges) => match ranges[..] {
                 [range] => Ok(Bytes::Part(range)),
-                _ => Ok(Bytes::All),
+                _ if total(&ranges) >= content_length => Ok(Bytes::All),
+                _ => Ok(Bytes::Parts(ranges)),
             },
             Err(RangeError::Unsatisfiable { content_length }) => Err(unsatisfiable(content_length)),
             Err(RangeError::Malformed(_)) => Ok(Bytes::All),
         }
     }
+}
+
+fn total(ranges: &[ByteRange]) -> u64 {
+    ranges
+        .iter()
+        .fold(0, |sum: u64, range| sum.saturating_add(range.length))
 }
 
 fn unsatisfiable(content_length: u64) -> Refusal {
@@ -121,8 +133,9 @@ pub(super) struct Label<'a> {
     pub(super) was_finished: bool,
 }
 
-/// The head of an answer with a content, from the headers that its origin gave.
-pub(super) fn head(bytes: Bytes, content_length: Option<u64>, stored: HeaderMap, label: Label<'_>) -> Response<()> {
+/// The head of an answer with a content, from the headers that its origin gave. One with several parts is given its
+/// length and type by whoever frames them.
+pub(super) fn head(bytes: &Bytes, content_length: Option<u64>, stored: HeaderMap, label: Label<'_>) -> Response<()> {
     let mut response = Response::new(());
     let headers = response.headers_mut();
     *headers = described(stored, label);
@@ -138,6 +151,7 @@ pub(super) fn head(bytes: Bytes, content_length: Option<u64>, stored: HeaderMap,
             headers.insert(header::CONTENT_LENGTH, range.length.into());
             *response.status_mut() = StatusCode::PARTIAL_CONTENT;
         }
+        (Bytes::Parts(_), Some(_)) => *response.status_mut() = StatusCode::PARTIAL_CONTENT,
         (_, Some(total)) => {
             headers.insert(header::CONTENT_LENGTH, total.into());
         }
@@ -217,11 +231,16 @@ mod tests {
     }
 
     #[test]
-    fn one_range_is_answered_exactly_and_several_with_everything() {
+    fn ranges_are_answered_exactly_unless_they_are_as_long_as_everything() {
         assert_eq!(bytes(&[("range", "bytes=2-5")], &[]).unwrap(), part(2, 4));
         assert_eq!(bytes(&[("range", "bytes=-3")], &[]).unwrap(), part(7, 3));
         assert_eq!(bytes(&[("range", "bytes=4-")], &[]).unwrap(), part(4, 6));
-        for all in ["bytes=0-1,4-5", "lines=1-2", "bytes=5-1", "bytes=x"] {
+        let two = [(0, 2), (4, 2)].map(|(start, length)| ByteRange { start, length });
+        assert_eq!(
+            bytes(&[("range", "bytes=0-1,4-5")], &[]).unwrap(),
+            Bytes::Parts(two.to_vec())
+        );
+        for all in ["bytes=0-5,4-9", "bytes=0-,0-,0-", "lines=1-2", "bytes=5-1", "bytes=x"] {
             assert_eq!(bytes(&[("range", all)], &[]).unwrap(), Bytes::All, "{all}");
         }
         assert_eq!(
@@ -288,7 +307,7 @@ mod tests {
             ("date", "Tue, 15 Nov 1994 12:45:26 GMT"),
             ("transfer-encoding", "chunked"),
         ]);
-        let response = head(part(2, 4), Some(10), stored.clone(), label(&id));
+        let response = head(&part(2, 4), Some(10), stored.clone(), label(&id));
         assert_eq!(response.status(), StatusCode::PARTIAL_CONTENT);
         let sent = response.headers();
         assert_eq!(sent[header::CONTENT_RANGE], "bytes 2-5/10");
@@ -300,12 +319,12 @@ mod tests {
         for gone in [header::SET_COOKIE, header::DATE, header::TRANSFER_ENCODING] {
             assert!(!sent.contains_key(&gone), "{gone}");
         }
-        let whole = head(Bytes::All, Some(10), stored.clone(), label(&id));
+        let whole = head(&Bytes::All, Some(10), stored.clone(), label(&id));
         assert_eq!(
             (whole.status(), &whole.headers()[header::CONTENT_LENGTH]),
             (StatusCode::OK, &10.into())
         );
-        let unknown = head(Bytes::All, None, stored, label(&id));
+        let unknown = head(&Bytes::All, None, stored, label(&id));
         assert!(!unknown.headers().contains_key(header::CONTENT_LENGTH));
         assert!(!unknown.headers().contains_key(header::ACCEPT_RANGES));
     }

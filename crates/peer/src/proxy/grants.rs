@@ -12,6 +12,7 @@ mod book;
 
 pub(super) use access::Access;
 
+use super::refusal::Refusal;
 use access::Key;
 use book::{Book, Name, Seconds, Stored};
 use dragonfly_service::fs;
@@ -128,6 +129,20 @@ impl Grants {
             .filter_map(|value| Some((WWW_AUTHENTICATE, HeaderValue::from_str(value).ok()?)))
             .collect();
         (!headers.is_empty()).then_some(headers)
+    }
+
+    /// What a caller is told about whom nothing is remembered while the origin, for the reason given, can't be asked.
+    pub(super) fn unasked(&self, access: &Access, reason: &str) -> Refusal {
+        match self.challenge(access) {
+            Some(challenge) => {
+                let message = format!("{reason}; credentials are needed for what is kept here");
+                Refusal::backend(StatusCode::UNAUTHORIZED, message).with_headers(challenge)
+            }
+            None => {
+                let message = format!("{reason}, and nothing is remembered of this caller's right to the content");
+                Refusal::backend(StatusCode::SERVICE_UNAVAILABLE, message)
+            }
+        }
     }
 
     /// Takes note of the origin's answer to this caller.

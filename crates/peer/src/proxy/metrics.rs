@@ -12,6 +12,12 @@ pub(super) struct Limit {
     pub(super) limit: &'static str,
 }
 
+/// Who answered for a registry.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct By {
+    pub(super) by: &'static str,
+}
+
 /// Counters and gauges; clones share them.
 #[derive(Debug, Clone, Default)]
 pub(super) struct ProxyMetrics {
@@ -21,6 +27,7 @@ pub(super) struct ProxyMetrics {
     pub(super) via_dfdaemon: Counter,
     pub(super) connections: Gauge,
     pub(super) limited: Family<Limit, Counter>,
+    pub(super) manifests: Family<By, Counter>,
 }
 
 impl ProxyMetrics {
@@ -52,7 +59,17 @@ impl ProxyMetrics {
             "Connections and requests that the proxy refused because a limit was reached",
             new.limited.clone(),
         );
+        metrics.register(
+            "proxy_manifest",
+            "Answers for registries from what is kept here: without a question, confirmed by the registry, or without it",
+            new.manifests.clone(),
+        );
         new
+    }
+
+    /// Counts one answer for a registry.
+    pub(super) fn manifest(&self, by: &'static str) {
+        self.manifests.get_or_create(&By { by }).inc();
     }
 
     /// Counts one refusal for a reached limit.

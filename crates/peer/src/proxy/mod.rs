@@ -15,7 +15,9 @@ mod exchange;
 mod grants;
 mod headers;
 mod intercept;
+mod manifests;
 mod metrics;
+mod multipart;
 mod p2p;
 mod refusal;
 mod registry;
@@ -35,11 +37,14 @@ use dragonfly_source::{Caller, Sources};
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use grants::Grants;
 use intercept::Interceptor;
+use manifests::Manifests;
 use metrics::ProxyMetrics;
 use p2p::Peers;
 use route::{Door, Router};
 use serve::{Client, Place};
+use std::io;
 use std::num::NonZeroU32;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
@@ -57,6 +62,15 @@ pub enum Error {
     /// The memory of permissions.
     #[error("the proxy's memory of permissions can't be used")]
     Grants(#[from] GrantsError),
+    /// The manifests that are kept.
+    #[error("the proxy can't keep manifests in {}", path.display())]
+    Manifests {
+        /// The directory.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
     /// The certificate authority for intercepted tunnels.
     #[error("the proxy can't end TLS inside tunnels")]
     Intercept(#[from] InterceptError),
@@ -67,7 +81,7 @@ impl Error {
     pub fn exit_code(&self) -> u8 {
         match self {
             Error::Intercept(_) => exit::BAD_CONFIG,
-            Error::Grants(_) => exit::FAILURE,
+            Error::Grants(_) | Error::Manifests { .. } => exit::FAILURE,
         }
     }
 }
@@ -82,6 +96,7 @@ struct Core {
     router: Router,
     peers: Peers,
     direct: Direct,
+    manifests: Manifests,
     grants: Grants,
     interceptor: Option<Interceptor>,
     gate: Option<Gate>,
@@ -102,27 +117,33 @@ impl Proxy {
             None => None,
         };
         let per_second = NonZeroU32::new(proxy.request_rate_limit).unwrap_or(NonZeroU32::MIN);
+        let metrics = ProxyMetrics::new(metrics);
+        let direct = Direct {
+            sources: sources.clone(),
+            grants: grants.clone(),
+            pseudonym: format!("dragonfly-{:016x}", rand::random::<u64>()),
+            idle_timeout,
+        };
+        let path = config.data_dir.join("manifests");
+        let manifests = Manifests::open(&path, direct.clone(), proxy.registry_mirror.tag_ttl, metrics.clone())
+            .map_err(|source| Error::Manifests { path, source })?;
         let core = Core {
             router: Router::new(proxy, config.server_ip),
             peers: Peers {
                 engine,
-                sources: sources.clone(),
+                sources,
                 grants: grants.clone(),
                 server_ip: config.server_ip,
                 disable_back_to_source: proxy.disable_back_to_source,
                 idle_timeout,
             },
-            direct: Direct {
-                sources,
-                grants: grants.clone(),
-                pseudonym: format!("dragonfly-{:016x}", rand::random::<u64>()),
-                idle_timeout,
-            },
+            direct,
+            manifests,
             grants,
             interceptor,
             gate: proxy.basic_auth.as_ref().map(Gate::new),
             limiter: RateLimiter::direct(Quota::per_second(per_second)),
-            metrics: ProxyMetrics::new(metrics),
+            metrics,
             limits: config.limits,
         };
         Ok(Self { core: Arc::new(core) })

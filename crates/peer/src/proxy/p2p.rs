@@ -5,13 +5,15 @@ use super::answer::{self, Asked, Bytes, Label};
 use super::body::{Body, BoxError, Holding, Watched};
 use super::grants::{Access, Grants};
 use super::headers::for_content;
+use super::multipart;
 use super::refusal::{Blame, Refusal};
 use super::route::Plan;
 use crate::engine::{self, Content, Engine};
+use dragonfly_model::{ByteRange, TaskId};
 use dragonfly_service::chain;
-use dragonfly_source::{self as source, Caller, Head, Sources};
-use futures::StreamExt;
-use http::header::{HeaderMap, HeaderName, HeaderValue};
+use dragonfly_source::{self as source, Caller, Head, Sources, Validator};
+use futures::{StreamExt, TryStreamExt};
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::request::Parts;
 use http::{Response, StatusCode};
 use http_body::Frame;
@@ -85,6 +87,18 @@ impl Peers {
         self.deliver(&wish, content)
     }
 
+    /// Answers a HEAD that the origin did not answer, with `silence`: from what is known here.
+    pub(super) fn describe(&self, parts: &Parts, plan: &Plan, silence: Refusal) -> Result<Response<Body>, Refusal> {
+        let access = self.grants.access(&plan.url, &for_content(&parts.headers));
+        if !self.grants.holds(&access) {
+            return Err(self.grants.unasked(&access, silence.message()));
+        }
+        let known = self.local(plan).ok_or(silence)?;
+        let label = self.label(plan, false);
+        let head = answer::head(&Bytes::All, known.content_length, known.headers, label);
+        Ok(head.map(|()| super::body::empty()))
+    }
+
     /// Whether this caller may read the content: the origin's word, asked for now or remembered. `Ok(None)` if it was
     /// not asked. A range needs the content's length, so the origin is asked if it is not known here.
     async fn authorise(&self, wish: &Wish<'_>, local: Option<&Known>) -> Result<Option<Head>, Refusal> {
@@ -116,17 +130,7 @@ impl Peers {
         if !error.is_unreachable() {
             return Refusal::from(error);
         }
-        let message = chain(error);
-        match self.grants.challenge(access) {
-            Some(challenge) => {
-                let message = format!("{message}; credentials are needed for what is kept here");
-                Refusal::backend(StatusCode::UNAUTHORIZED, message).with_headers(challenge)
-            }
-            None => {
-                let message = format!("{message}, and nothing is remembered of this caller's right to the content");
-                Refusal::backend(StatusCode::SERVICE_UNAVAILABLE, message)
-            }
-        }
+        self.grants.unasked(access, &chain(error).to_string())
     }
 
     /// The download failed before a byte of it could be sent.
@@ -143,12 +147,7 @@ impl Peers {
         Refusal::new(error.status_for_proxy(), blame, chain(error).to_string())
     }
 
-    fn request(
-        &self,
-        wish: &Wish<'_>,
-        head: Option<Head>,
-        range: Option<dragonfly_model::ByteRange>,
-    ) -> engine::Request {
+    fn request(&self, wish: &Wish<'_>, head: Option<Head>, range: Option<ByteRange>) -> engine::Request {
         let plan = wish.plan;
         engine::Request {
             headers: wish.headers.clone(),
@@ -173,22 +172,48 @@ impl Peers {
         let headers = content.headers();
         let bytes = wish.asked.bytes(content_length, &headers)?;
         let label = self.label(wish.plan, content.was_finished());
-        let head = answer::head(bytes, content_length, headers, label);
+        let mut head = answer::head(&bytes, content_length, headers, label);
         let range = match bytes {
             Bytes::All => None,
             Bytes::Part(range) => Some(range),
-        };
-        let task_id = wish.plan.task_id.clone();
-        let frames = content.read(range).map(move |chunk| match chunk {
-            Ok(chunk) => Ok(Frame::data(chunk)),
-            Err(error) => {
-                tracing::warn!(task.id = %task_id, error = %chain(&error), "response broken off");
-                Err(BoxError::from(error))
+            Bytes::Parts(ranges) => {
+                let body = self.parts(wish, &mut head, content, &ranges);
+                return Ok(head.map(|()| body));
             }
-        });
+        };
+        let frames = content.read(range).map(framed(wish.plan.task_id.clone()));
         let body = StreamBody::new(frames.boxed());
         let body = Watched::new(Holding::new(body, content), self.idle_timeout);
         Ok(head.map(|()| body.boxed_unsync()))
+    }
+
+    /// The body of an answer with several parts, each opened when the one before has been sent.
+    fn parts(&self, wish: &Wish<'_>, head: &mut Response<()>, first: Content, ranges: &[ByteRange]) -> Body {
+        let frame = multipart::Frame::new(head.headers(), first.content_length().unwrap_or_default());
+        head.headers_mut().insert(header::CONTENT_TYPE, frame.media_type());
+        head.headers_mut()
+            .insert(header::CONTENT_LENGTH, frame.length(ranges).into());
+        let requests: Vec<_> = ranges
+            .iter()
+            .map(|range| (*range, frame.before(*range), self.request(wish, None, Some(*range))))
+            .collect();
+        let engine = self.engine.clone();
+        let version = Validator::of(&first.headers());
+        let parts = futures::stream::iter(requests).then(move |(range, before, request)| {
+            let (engine, version) = (engine.clone(), version.clone());
+            async move {
+                let content = engine.open(request).await?;
+                if Validator::of(&content.headers()) != version {
+                    return Err(engine::ReadError::Replaced);
+                }
+                let before = futures::stream::once(async move { Ok(before) });
+                Ok::<_, engine::ReadError>(before.chain(content.read(Some(range))))
+            }
+        });
+        let end = futures::stream::once(async move { Ok(frame.end()) });
+        let frames = parts.try_flatten().chain(end).map(framed(wish.plan.task_id.clone()));
+        let body = Holding::new(StreamBody::new(frames.boxed()), first);
+        Watched::new(body, self.idle_timeout).boxed_unsync()
     }
 
     fn label<'a>(&self, plan: &'a Plan, was_finished: bool) -> Label<'a> {
@@ -210,6 +235,19 @@ impl Peers {
             content_length: pin.content_length(),
             headers: header_map(&record.response_headers),
         })
+    }
+}
+
+/// Chunks as a body has them. The client of one that fails sees its connection reset.
+fn framed(
+    task_id: TaskId,
+) -> impl FnMut(Result<bytes::Bytes, engine::ReadError>) -> Result<Frame<bytes::Bytes>, BoxError> {
+    move |chunk| match chunk {
+        Ok(chunk) => Ok(Frame::data(chunk)),
+        Err(error) => {
+            tracing::warn!(task.id = %task_id, error = %chain(&error), "response broken off");
+            Err(BoxError::from(error))
+        }
     }
 }
 

@@ -105,6 +105,11 @@ impl Refusal {
         self.status.is_server_error() && !self.is_origins
     }
 
+    /// Whether the origin gave no answer at all.
+    pub(super) fn is_silence(&self) -> bool {
+        self.blame == Blame::Backend && self.status.is_server_error() && !self.is_origins
+    }
+
     pub(super) fn message(&self) -> &str {
         &self.message
     }

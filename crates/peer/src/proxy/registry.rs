@@ -96,6 +96,7 @@ mod tests {
             addr: Url::parse("https://index.docker.io").unwrap(),
             cert: None,
             trusted_registries: vec![Url::parse("http://registry.lab:5000").unwrap()],
+            tag_ttl: std::time::Duration::ZERO,
             enable_task_id_based_blob_digest: true,
         }
     }

@@ -2,10 +2,11 @@
 //! example.
 
 use super::headers::{REGISTRY, Wishes};
+use super::manifests::Document;
 use super::refusal::Refusal;
 use super::registry::{self, no_userinfo, origin_text};
 use crate::config::{RegistryMirror, Rule};
-use dragonfly_model::{BlobTrust, Digest, Priority, TaskId, TaskIdentity, blob_digest_of};
+use dragonfly_model::{BlobTrust, Digest, Priority, TaskId, TaskIdentity, blob_digest_of, content_digest_of};
 use dragonfly_source::Caller;
 use http::header;
 use http::request::Parts;
@@ -76,6 +77,8 @@ pub(super) struct Plan {
 pub(super) enum Route {
     /// Answered with a content that travels peer to peer.
     Peers(Destination, Box<Plan>),
+    /// A document of a registry, which is kept here.
+    Registry(Destination, Document),
     /// Passed to the origin.
     Direct(Destination),
 }
@@ -83,7 +86,7 @@ pub(super) enum Route {
 impl Route {
     pub(super) fn destination(&self) -> &Destination {
         match self {
-            Route::Peers(destination, _) | Route::Direct(destination) => destination,
+            Route::Peers(destination, _) | Route::Registry(destination, _) | Route::Direct(destination) => destination,
         }
     }
 }
@@ -114,13 +117,22 @@ impl Router {
     pub(super) fn route(&self, parts: &Parts, door: &Door, has_body: bool) -> Result<Route, Refusal> {
         let wishes = Wishes::parse(&parts.headers)?;
         let destination = self.destination(parts, door)?;
-        if parts.method != Method::GET || has_body || is_conditional_on_match(parts) {
+        let is_head = parts.method == Method::HEAD;
+        if !(is_head || parts.method == Method::GET) || has_body || is_conditional_on_match(parts) {
             return Ok(Route::Direct(destination));
         }
         let rule = self.matching_rule(&destination.url);
         let blob = blob_digest_of(&destination.url).is_some();
         let by_default = self.rules.is_empty() && blob && destination.via == Via::Mirror;
-        if rule.is_none() && !wishes.use_p2p && !by_default {
+        let by_peers = rule.is_some() || wishes.use_p2p || by_default;
+        if let Some(document) = document_of(&destination) {
+            // A tag is the registry's to explain, and a head is no content.
+            if is_head || !by_peers || !document.is_named_by_digest() {
+                return Ok(Route::Registry(destination, document));
+            }
+        }
+        // What only its origin can describe is described by it.
+        if !by_peers || is_head && !blob {
             return Ok(Route::Direct(destination));
         }
         let plan = self.plan(&destination.url, rule, wishes, door.caller)?;
@@ -203,7 +215,7 @@ impl Router {
             Some(rule) => redirected(url, rule)?,
             None => url.clone(),
         };
-        let digest = blob_digest_of(&url);
+        let digest = content_digest_of(&url);
         let by_digest = wishes
             .blob_digest_ids
             .unwrap_or(self.mirror.enable_task_id_based_blob_digest);
@@ -244,6 +256,12 @@ impl Router {
             priority: wishes.priority,
         })
     }
+}
+
+/// The document that is asked for. An origin that might read the path in another way than we do is left to itself.
+fn document_of(destination: &Destination) -> Option<Document> {
+    let same_path = destination.uri.path() == destination.url.path();
+    Document::of(&destination.url).filter(|_| same_path)
 }
 
 /// Only the origin can say whether its present version is the one the client insists on.

@@ -154,9 +154,22 @@ impl Client {
             "proxy request routed"
         );
         match route {
+            Route::Peers(destination, plan) if parts.method == Method::HEAD => {
+                let request = Request::from_parts(parts.clone(), body);
+                let answered = core.direct.answer(request, self.door.caller, &destination).await;
+                match answered {
+                    Err(silence) if silence.is_silence() => core.peers.describe(&parts, &plan, silence),
+                    answered => answered,
+                }
+            }
             Route::Peers(_, plan) => {
                 core.metrics.via_dfdaemon.inc();
                 core.peers.answer(&parts, self.door.caller, &plan).await
+            }
+            Route::Registry(destination, document) => {
+                let request = Request::from_parts(parts, body);
+                let caller = self.door.caller;
+                core.manifests.answer(request, caller, &destination, &document).await
             }
             Route::Direct(destination) => {
                 let request = Request::from_parts(parts, body);

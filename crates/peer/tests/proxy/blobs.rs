@@ -145,7 +145,7 @@ async fn ranges_are_answered_exactly() {
         assert_eq!(whole.status, StatusCode::PARTIAL_CONTENT);
         same(whole, &blob);
     }
-    let several = ask("bytes=0-1,5-6").await;
+    let several = ask("bytes=0-,5-").await;
     assert_eq!(several.status, StatusCode::OK);
     same(several, &blob);
     let behind = ask(&format!("bytes={}-", blob.len())).await;

@@ -5,7 +5,9 @@
 mod blobs;
 mod client;
 mod doors;
+mod manifests;
 mod origin;
 mod outage;
 mod peer;
+mod revisions;
 mod tunnels;

@@ -44,6 +44,8 @@ pub(crate) enum Habit {
     ChunkedBreaksOff(usize),
     /// Sends half of a GET, and the rest when it is told to.
     Pauses(Arc<Notify>),
+    /// Answers this status and nothing else.
+    Refuses(StatusCode),
 }
 
 #[derive(Clone, Default)]
@@ -51,6 +53,10 @@ pub(crate) struct File {
     pub(crate) bytes: Bytes,
     pub(crate) is_private: bool,
     pub(crate) habit: Habit,
+    /// Its entity tag; "lab-1" if absent.
+    pub(crate) etag: Option<&'static str>,
+    /// Its type; that of any bytes if absent.
+    pub(crate) media_type: Option<&'static str>,
 }
 
 /// One request as it came in.
@@ -223,6 +229,14 @@ fn respond(method: &Method, path: &str, headers: &HeaderMap, state: &State) -> (
         response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
         return (response, 0);
     }
+    let etag = file.etag.unwrap_or("\"lab-1\"");
+    match file.habit {
+        Habit::Refuses(with) => return (status(with), 0),
+        _ if headers.get(header::IF_NONE_MATCH).is_some_and(|tag| tag == etag) => {
+            return (status(StatusCode::NOT_MODIFIED), 0);
+        }
+        _ => {}
+    }
     give(method, headers, &file)
 }
 
@@ -250,11 +264,9 @@ fn give(method: &Method, headers: &HeaderMap, file: &File) -> (Response<Body>, u
     let head = response.headers_mut();
     head.insert(header::CONTENT_LENGTH, part.len().into());
     head.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
-    head.insert(
-        header::CONTENT_TYPE,
-        HeaderValue::from_static("application/octet-stream"),
-    );
-    head.insert(header::ETAG, HeaderValue::from_static("\"lab-1\""));
+    let media_type = file.media_type.unwrap_or("application/octet-stream");
+    head.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
+    head.insert(header::ETAG, HeaderValue::from_static(file.etag.unwrap_or("\"lab-1\"")));
     head.insert(header::SET_COOKIE, HeaderValue::from_static("session=of-one-caller"));
     if asked.is_some() {
         let range = format!("bytes {start}-{}/{total}", end.saturating_sub(1));
@@ -265,7 +277,7 @@ fn give(method: &Method, headers: &HeaderMap, file: &File) -> (Response<Body>, u
         return (response.map(|()| full(Bytes::new())), 0);
     }
     match &file.habit {
-        Habit::Honest | Habit::Chunked | Habit::ChunkedBreaksOff(_) => {
+        Habit::Honest | Habit::Chunked | Habit::ChunkedBreaksOff(_) | Habit::Refuses(_) => {
             let given = part.len();
             (response.map(|()| full(part)), given)
         }

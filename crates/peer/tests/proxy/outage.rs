@@ -78,9 +78,13 @@ async fn a_pull_of_the_manifest_is_right_enough_for_the_repositorys_cached_blobs
         ask(&peer, &registry, &path, Some(OWNER)).await.status,
         StatusCode::SERVICE_UNAVAILABLE
     );
+    // So is the manifest itself, for those who have read in the repository before.
+    for known in [Some(STRANGER), None] {
+        same(ask(&peer, &registry, manifest, known).await, &content(500, 3));
+    }
     assert_eq!(
-        ask(&peer, &registry, manifest, None).await.status,
-        StatusCode::BAD_GATEWAY
+        ask(&peer, &registry, manifest, Some(OWNER)).await.status,
+        StatusCode::SERVICE_UNAVAILABLE
     );
     peer.stop().await;
 }

@@ -219,7 +219,8 @@ impl Driver {
             Message::ContentLength(length) => self.told_length(length)?,
             Message::Want(wanted) => {
                 self.plan.want(wanted);
-                self.said_complete &= self.plan.is_complete();
+                // Who wants more is told when that is here, too, even if it is already.
+                self.said_complete = false;
             }
         }
         Ok(())

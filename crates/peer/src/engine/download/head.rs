@@ -21,6 +21,7 @@ impl Download {
     /// be reached or is ill: a parent may have the content all the same.
     pub(super) async fn ask_head(&mut self) -> Result<Option<Head>, Error> {
         if let Some(head) = self.request.head.clone() {
+            self.engine.freshness.confirmed(&self.shared.task, &head);
             return Ok(Some(head));
         }
         if self.is_source_forbidden() {
@@ -28,6 +29,7 @@ impl Download {
         }
         match self.engine.parts.sources.stat(&self.request.to_source()).await {
             Ok(head) => {
+                self.engine.freshness.confirmed(&self.shared.task, &head);
                 self.request.head = Some(head.clone());
                 Ok(Some(head))
             }
@@ -50,7 +52,7 @@ impl Download {
         };
         let plan = self.plan_of_head(head);
         if let Some(known) = known {
-            if self.is_same_content(&known) && plan.is_same_version(&known, head) {
+            if self.is_same_content(&known) && is_same_version(&known, head) {
                 return Ok(Some(Plan {
                     piece_length: known.piece_length,
                     ..plan
@@ -104,6 +106,7 @@ impl Download {
         let (control, reports, driver) = parts.transfer.download(pin.clone(), wanted(&pin, self.request.range));
         parts.workers.spawn("transfer", driver);
         tracing::debug!(task.id = %self.shared.task, missing = missing(&pin).len(), "moving pieces");
+        self.due.push(self.request.range);
         self.shared.set_pin(pin.clone());
         self.transfer = Some(Moving { pin, control, reports });
         Ok(())
@@ -140,21 +143,21 @@ impl Plan {
             headers: record.response_headers,
         }
     }
+}
 
-    /// Whether what is here is the version that the origin has now, as far as can be told.
-    fn is_same_version(&self, known: &TaskRecord, head: &Head) -> bool {
-        let same_length = match (known.content_length, self.content_length) {
-            (Some(known), Some(now)) => known == now,
+/// Whether what is here is the version that the origin has now, as far as can be told.
+pub(in crate::engine) fn is_same_version(known: &TaskRecord, head: &Head) -> bool {
+    let same_length = match (known.content_length, head.content_length) {
+        (Some(known), Some(now)) => known == now,
+        _ => true,
+    };
+    // A digest names the version, whatever a registry says about dates and tags.
+    let same_validator = known.digest.is_some()
+        || match (Validator::of_pairs(&known.response_headers), &head.validator) {
+            (Some(known), Some(now)) => known == *now,
             _ => true,
         };
-        // A digest names the version, whatever a registry says about dates and tags.
-        let same_validator = known.digest.is_some()
-            || match (Validator::of_pairs(&known.response_headers), &head.validator) {
-                (Some(known), Some(now)) => known == *now,
-                _ => true,
-            };
-        same_length && same_validator
-    }
+    same_length && same_validator
 }
 
 /// A URL as it may be kept: a query may be a signature, and a user has a password.

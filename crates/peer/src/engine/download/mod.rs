@@ -8,6 +8,7 @@ mod head;
 mod parents;
 mod scheduling;
 
+pub(super) use head::is_same_version;
 pub(super) use parents::Channels;
 pub(crate) use parents::PIECE_REUSE;
 pub(super) use scheduling::announce_holding;
@@ -84,6 +85,8 @@ struct Download {
     shared: Arc<Shared>,
     request: Request,
     transfer: Option<Moving>,
+    /// What the transfer was told to bring and may not have brought yet.
+    due: Vec<Option<ByteRange>>,
     scheduling: Scheduling,
     parents: Parents,
     origin: Origin,
@@ -137,6 +140,7 @@ impl Download {
             shared,
             request,
             transfer: None,
+            due: Vec::new(),
             origin: Origin::Unasked,
             unreachable: None,
             starving: None,
@@ -234,8 +238,12 @@ impl Download {
         Ok(false)
     }
 
-    /// Whether that is all: callers who joined may want more than what is complete.
+    /// Whether that is all: callers who joined may want more than what is complete. What they want may have been passed
+    /// on after the transfer said that it is through with what was wanted before; it will say so again.
     async fn completed(&mut self) -> bool {
+        if !self.is_done() {
+            return false;
+        }
         let has_all = self
             .transfer
             .as_ref()
@@ -248,6 +256,15 @@ impl Download {
             self.shared.take_wants();
         }
         true
+    }
+
+    /// Whether everything that was passed on is here.
+    fn is_done(&mut self) -> bool {
+        let Some(moving) = &self.transfer else {
+            return false;
+        };
+        self.due.retain(|range| !is_here(&moving.pin, *range));
+        self.due.is_empty()
     }
 
     async fn piece_landed(&mut self, piece: &PieceRecord, cost: Duration) {
@@ -374,6 +391,8 @@ impl Download {
             self.request.range = wants.into_iter().fold(self.request.range, hull);
             return;
         };
+        self.due.retain(|range| !is_here(&moving.pin, *range));
+        self.due.extend(&wants);
         for range in wants {
             moving.control.want(wanted(&moving.pin, range)).await;
         }
@@ -388,9 +407,7 @@ impl Download {
     }
 
     fn is_source_forbidden(&self) -> bool {
-        let peers_only =
-            self.request.disable_back_to_source || self.request.priority == dragonfly_model::Priority::Level2;
-        peers_only && !self.request.need_back_to_source
+        is_source_forbidden(&self.request)
     }
 
     /// Whether nothing is left to fetch for the caller who began this.
@@ -406,6 +423,12 @@ impl Download {
     fn end(self) -> Scheduling {
         self.scheduling
     }
+}
+
+/// Whether the content may come from peers only.
+pub(super) fn is_source_forbidden(request: &Request) -> bool {
+    let peers_only = request.disable_back_to_source || request.priority == dragonfly_model::Priority::Level2;
+    peers_only && !request.need_back_to_source
 }
 
 /// What the transfer must bring for a caller who wants `range`: all, if the range reaches the end of a content that is

@@ -7,6 +7,7 @@ use dragonfly_model::{HostId, PeerId, PieceNumber, TaskId};
 use dragonfly_service::Workers;
 use dragonfly_service::grpc::{self, Timeouts};
 use dragonfly_service::tls::ClientTls;
+use dragonfly_source::Validator;
 use dragonfly_transfer::{Control, ParentPieces};
 use futures::StreamExt;
 use std::collections::HashMap;
@@ -133,6 +134,8 @@ pub(super) struct Follow<'a> {
     /// Missing pieces; empty if the content's length is not known.
     pub(super) missing: &'a [PieceNumber],
     pub(super) silence: Duration,
+    /// The origin's headers of the version that is wanted, where no digest will tell another one from it.
+    pub(super) version: Option<Vec<(String, String)>>,
 }
 
 impl Parents {
@@ -185,6 +188,7 @@ impl Parents {
             task: follow.task.clone(),
             control: follow.control.clone(),
             silence: follow.silence,
+            version: follow.version.clone(),
             told: self.told.clone(),
         };
         let request = SyncPiecesRequest {
@@ -239,6 +243,7 @@ struct Follower {
     task: TaskId,
     control: Control,
     silence: Duration,
+    version: Option<Vec<(String, String)>>,
     told: Arc<AtomicU64>,
 }
 
@@ -260,6 +265,7 @@ impl Follower {
             .map_err(|_| "it does not answer".to_owned())?
             .map_err(|status| status.to_string())?;
         let reuse = answer.metadata().get(PIECE_REUSE).is_some_and(|value| value == "1");
+        self.check_version().await?;
         self.pass_on(answer.into_inner(), reuse).await?;
         // It has finished, so it knows the length by now.
         if length_unknown
@@ -270,6 +276,21 @@ impl Follower {
             self.control.content_length(length).await;
         }
         Ok(())
+    }
+
+    /// Whether the parent has the version that is wanted, as far as can be told.
+    async fn check_version(&self) -> Result<(), String> {
+        let Some(version) = &self.version else {
+            return Ok(());
+        };
+        let Some(theirs) = stat(self.client.clone(), &self.task).await else {
+            return Ok(());
+        };
+        let theirs: Vec<_> = theirs.response_header.into_iter().collect();
+        match is_other_version(version, &theirs) {
+            true => Err("it has another version of the content".to_owned()),
+            false => Ok(()),
+        }
     }
 
     async fn pass_on(&self, messages: Streaming<SyncPiecesResponse>, reuse: bool) -> Result<(), String> {
@@ -308,6 +329,20 @@ impl Follower {
     }
 }
 
+/// Whether two answers of an origin are about different contents. Where its hosts disagree about a tag, the date counts.
+fn is_other_version(ours: &[(String, String)], theirs: &[(String, String)]) -> bool {
+    let date = |headers: &[(String, String)]| {
+        let found = headers
+            .iter()
+            .find(|(name, _)| name.eq_ignore_ascii_case("last-modified"));
+        found.map(|(_, value)| value.clone())
+    };
+    match (Validator::of_pairs(ours), Validator::of_pairs(theirs)) {
+        (Some(one), Some(other)) if one != other => date(ours).is_none() || date(ours) != date(theirs),
+        _ => false,
+    }
+}
+
 async fn stat(mut client: DfdaemonUploadClient<Channel>, task: &TaskId) -> Option<StatLocalTaskResponse> {
     let request = StatLocalTaskRequest {
         task_id: task.to_string(),
@@ -315,4 +350,23 @@ async fn stat(mut client: DfdaemonUploadClient<Channel>, task: &TaskId) -> Optio
     };
     let answer = timeout(STAT_TIMEOUT, client.stat_local_task(request)).await.ok()?;
     answer.ok().map(tonic::Response::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_tag_is_another_version_unless_the_date_is_the_same() {
+        let headers = |list: &[(&str, &str)]| -> Vec<(String, String)> {
+            list.iter().map(|(n, v)| (n.to_string(), v.to_string())).collect()
+        };
+        let (one, other) = (headers(&[("etag", "\"1\"")]), headers(&[("ETag", "\"2\"")]));
+        assert!(is_other_version(&one, &other));
+        assert!(!is_other_version(&one, &one));
+        assert!(!is_other_version(&one, &headers(&[])));
+        let dated = |tag: &str, date: &str| headers(&[("etag", tag), ("last-modified", date)]);
+        assert!(!is_other_version(&dated("\"1\"", "Mon"), &dated("\"2\"", "Mon")));
+        assert!(is_other_version(&dated("\"1\"", "Mon"), &dated("\"2\"", "Tue")));
+    }
 }

@@ -220,6 +220,7 @@ impl Download {
         self.report_present().await;
         if let Some(moving) = &self.transfer {
             let missing = missing(&moving.pin);
+            let record = moving.pin.record();
             let parts = &self.engine.parts;
             let follow = Follow {
                 workers: &parts.workers,
@@ -229,6 +230,7 @@ impl Download {
                 control: &moving.control,
                 missing: &missing,
                 silence: parts.settings.parent_silence,
+                version: record.digest.is_none().then_some(record.response_headers),
             };
             for candidate in candidates {
                 self.parents.follow(candidate, &follow);

@@ -29,6 +29,7 @@ fn with_rules(rules: Vec<config::Rule>) -> Router {
             addr: Url::parse(LAB).unwrap(),
             cert: None,
             trusted_registries: Vec::new(),
+            tag_ttl: Duration::ZERO,
             enable_task_id_based_blob_digest: true,
         },
         basic_auth: None,
@@ -36,6 +37,7 @@ fn with_rules(rules: Vec<config::Rule>) -> Router {
         mitm: None,
         request_rate_limit: 100,
         disable_back_to_source: false,
+        revalidate_after: Duration::from_secs(10),
     };
     Router::new(&proxy, "10.0.0.1".parse().unwrap())
 }
@@ -67,7 +69,7 @@ fn url_of(parts: &Parts) -> String {
 fn plan(router: &Router, parts: &Parts) -> Plan {
     match routed(router, parts) {
         Route::Peers(_, plan) => *plan,
-        Route::Direct(destination) => panic!("{} went direct", destination.url),
+        other => panic!("{} went direct", other.destination().url),
     }
 }
 
@@ -98,6 +100,47 @@ fn a_word_that_names_no_registry_is_answered_400() {
         assert_eq!(refusal.status(), StatusCode::BAD_REQUEST);
         assert!(!refusal.message().contains("secret"));
     }
+}
+
+#[test]
+fn documents_of_registries_are_kept_and_a_manifest_by_digest_travels_only_by_a_rule() {
+    let (tag, named) = (
+        "/v2/lab/image/manifests/latest".to_owned(),
+        format!("/v2/lab/image/manifests/{DIGEST}"),
+    );
+    let p2p = [("x-dragonfly-use-p2p", "true")];
+    for parts in [
+        get("/v2/", &[]),
+        get(&tag, &[]),
+        get(&tag, &p2p),
+        get(&named, &[]),
+        get(&format!("http://r.lab{tag}"), &[]),
+    ] {
+        assert!(
+            matches!(routed(&router(&[]), &parts), Route::Registry(..)),
+            "{}",
+            parts.uri
+        );
+    }
+    let plan = plan(&router(&["manifests"]), &get(&named, &[]));
+    assert_eq!(plan.digest.unwrap().to_string(), DIGEST);
+    assert!(matches!(
+        routed(&router(&["manifests"]), &get(&tag, &[])),
+        Route::Registry(..)
+    ));
+    let mut head = get(&named, &p2p);
+    head.method = Method::HEAD;
+    assert!(matches!(routed(&router(&[]), &head), Route::Registry(..)));
+}
+
+#[test]
+fn only_a_blobs_head_is_known_here() {
+    let mut blob = get(&blob(""), &[]);
+    blob.method = Method::HEAD;
+    assert!(matches!(routed(&router(&[]), &blob), Route::Peers(..)));
+    let mut file = get("http://files.lab/a", &[]);
+    file.method = Method::HEAD;
+    assert!(matches!(routed(&router(&["files"]), &file), Route::Direct(_)));
 }
 
 #[test]
@@ -132,9 +175,6 @@ fn without_rules_only_blobs_through_the_mirror_travel_peer_to_peer() {
     assert!(!peers(&get("/v2/lab/image/manifests/latest", &[])));
     assert!(!peers(&get(&blob(LAB), &[])));
     assert!(peers(&get("http://files.lab/a", &[("x-dragonfly-use-p2p", "true")])));
-    let mut head = get(&blob(""), &[]);
-    head.method = Method::HEAD;
-    assert!(!peers(&head));
     assert!(!peers(&get(&blob(""), &[("if-match", "\"a\"")])));
     let with_body = router.route(&get(&blob(""), &[]), &door(Caller::Local), true).unwrap();
     assert!(matches!(with_body, Route::Direct(_)));
@@ -208,7 +248,7 @@ fn a_text_for_the_content_counts_everywhere_only_for_this_hosts_processes() {
         let parts = get(target, &[("x-dragonfly-content-for-calculating-task-id", "model-7")]);
         match router.route(&parts, &door(caller), false).unwrap() {
             Route::Peers(_, plan) => plan.task_id,
-            Route::Direct(_) => panic!("went direct"),
+            other => panic!("{} went direct", other.destination().url),
         }
     };
     let (one, two) = ("http://one.lab/m", "http://two.lab/m");
