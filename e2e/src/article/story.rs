@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result};
 use dragonfly_testkit::image::Image;
-use dragonfly_testkit::lab::{Blueprint, Cluster, Console, Lab, Membership, Node, Rate};
+use dragonfly_testkit::lab::{Blueprint, Cluster, Console, Lab, Membership, Node, Rate, Says};
 use dragonfly_testkit::registry::Registry;
 use jiff::Timestamp;
 use serde_json::json;
@@ -93,14 +93,12 @@ async fn start_clusters(lab: &mut Lab, step: &mut impl FnMut(&str)) -> Result<Co
     step("first sign-in: choosing a password");
     let console = lab.first_sign_in().await?;
     step("starting cluster a with the ids of the default cluster");
-    let first = Membership::of(console.first_cluster().await?);
+    let first = Membership::of(console.first_cluster().await?, Says::Nothing);
     lab.start_cluster(CLUSTERS[0], &first, &console).await?;
     step("ADD CLUSTER cluster-2 with IDC cluster-2");
     let scopes = json!({ "idc": SECOND_CLUSTER });
-    let second = Membership {
-        idc: Some(SECOND_CLUSTER.to_owned()),
-        ..Membership::of(console.add_cluster(SECOND_CLUSTER, &scopes).await?)
-    };
+    let says = Says::Idc(SECOND_CLUSTER.to_owned());
+    let second = Membership::of(console.add_cluster(SECOND_CLUSTER, &scopes).await?, says);
     step(&format!(
         "starting cluster b with scheduler cluster {} and seed peer cluster {}",
         second.ids.scheduler_cluster_id, second.ids.seed_peer_cluster_id

@@ -151,9 +151,7 @@ impl Rounds {
     fn pause(&mut self, cluster: &Inner, well: bool) -> Duration {
         if well {
             self.retry = None;
-            let pause = cluster.refresh_interval.min(cluster.announce_interval);
-            // Never later than the interval says: whoever changes a cluster's scopes counts on it.
-            return pause.mul_f64(rand::random_range(0.8..1.0));
+            return jittered(cluster.refresh_interval.min(cluster.announce_interval));
         }
         let retry = self.retry.map_or(FIRST_RETRY, |last| (last * 2).min(SLOWEST_RETRY));
         self.retry = Some(retry);
@@ -161,6 +159,11 @@ impl Rounds {
             .min(cluster.refresh_interval)
             .mul_f64(rand::random_range(0.7..1.3))
     }
+}
+
+/// Never later than the interval says: whoever changes a cluster's scopes counts on it.
+fn jittered(interval: Duration) -> Duration {
+    interval.mul_f64(rand::random_range(0.8..1.0))
 }
 
 async fn look_up(directory: &Directory) -> Result<Found, String> {
@@ -203,4 +206,20 @@ fn publish(cluster: &Inner, id: Option<u64>, healthy: &BTreeMap<SocketAddr, Chan
         });
         true
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn by_default_a_change_of_scopes_is_seen_within_a_minute() {
+        let interval = crate::config::Raw::default().dynconfig.refresh_interval;
+        let pauses: Vec<Duration> = (0..1000).map(|_| jittered(interval)).collect();
+        assert!(pauses.iter().all(|pause| *pause <= Duration::from_secs(60)));
+        assert!(
+            pauses.iter().any(|pause| *pause != pauses[0]),
+            "peers that started together drift apart"
+        );
+    }
 }

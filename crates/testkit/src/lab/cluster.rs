@@ -80,23 +80,33 @@ impl Names {
 pub struct Membership {
     /// The ids that the manager's API returned.
     pub ids: Added,
-    /// `host.idc` of its peers.
-    pub idc: Option<String>,
-    /// `host.location` of its peers.
-    pub location: Option<String>,
-    /// Whether its peers name the cluster themselves (`host.schedulerClusterID`).
-    pub pinned: bool,
+    /// What its peers say of themselves: the first node this, the second that, and so on, over and over.
+    pub says: Vec<Says>,
+    /// How often its peers ask the manager where they belong; without this as often as they do by default.
+    pub refresh: Option<Duration>,
+}
+
+/// What a peer says of itself, by which the manager may know its cluster.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Says {
+    /// Nothing but its address.
+    Nothing,
+    /// `host.idc`.
+    Idc(String),
+    /// `host.location`.
+    Location(String),
+    /// The cluster itself: `host.schedulerClusterID`.
+    Cluster,
 }
 
 impl Membership {
-    /// Peers that say nothing of themselves.
+    /// Peers that all say the same.
     #[must_use]
-    pub fn of(ids: Added) -> Self {
+    pub fn of(ids: Added, says: Says) -> Self {
         Self {
             ids,
-            idc: None,
-            location: None,
-            pinned: false,
+            says: vec![says],
+            refresh: None,
         }
     }
 }
@@ -170,7 +180,7 @@ impl Cluster {
             Ok(console.active("schedulers", ids.scheduler_cluster_id).await? > 0)
         })
         .await?;
-        let seed = start_peer(around, &names.seed(), membership, true).await?;
+        let seed = start_peer(around, &names.seed(), membership, None).await?;
         let mut cluster = Self {
             names,
             ids,
@@ -179,8 +189,8 @@ impl Cluster {
             nodes: Vec::new(),
         };
         cluster.until_joined(&[cluster.names.seed()]).await?;
-        for name in cluster.names.nodes() {
-            let peer = start_peer(around, &name, membership, false).await?;
+        for (name, says) in cluster.names.nodes().iter().zip(membership.says.iter().cycle()) {
+            let peer = start_peer(around, name, membership, Some(says)).await?;
             let containerd = Containerd::start_in(peer.host().place()).await?;
             cluster.nodes.push(Node { peer, containerd });
         }
@@ -259,7 +269,13 @@ async fn start_scheduler(around: Surroundings<'_>, names: &Names, ids: &Added) -
     Program::start(launch(around, host, "scheduler", config, SCHEDULER_GRPC)).await
 }
 
-async fn start_peer(around: Surroundings<'_>, name: &str, membership: &Membership, seed: bool) -> Result<Program> {
+/// A node's peer says what it says; a seed peer belongs where its configuration puts it.
+async fn start_peer(
+    around: Surroundings<'_>,
+    name: &str,
+    membership: &Membership,
+    node: Option<&Says>,
+) -> Result<Program> {
     let host = around.network.host(name)?;
     let dir = around.dir.join(&host.name);
     let ids = &membership.ids;
@@ -269,20 +285,18 @@ async fn start_peer(around: Surroundings<'_>, name: &str, membership: &Membershi
         "storage": { "dir": dir.join("data") },
         "download": { "server": { "socketPath": dir.join("dfdaemon.sock") } },
         "proxy": { "registryMirror": { "addr": around.registry } },
-        "seedPeer": { "enable": seed },
+        "seedPeer": { "enable": node.is_none() },
     });
-    let mut say = |key: &str, value: Value| config["host"][key] = value;
-    if let Some(idc) = &membership.idc {
-        say("idc", json!(idc));
+    let host_config = &mut config["host"];
+    match node {
+        Some(Says::Nothing) => {}
+        Some(Says::Idc(idc)) => host_config["idc"] = json!(idc),
+        Some(Says::Location(location)) => host_config["location"] = json!(location),
+        Some(Says::Cluster) => host_config["schedulerClusterID"] = json!(ids.scheduler_cluster_id),
+        None => config["seedPeer"]["clusterID"] = json!(ids.seed_peer_cluster_id),
     }
-    if let Some(location) = &membership.location {
-        say("location", json!(location));
-    }
-    if membership.pinned {
-        say("schedulerClusterID", json!(ids.scheduler_cluster_id));
-    }
-    if seed {
-        config["seedPeer"]["clusterID"] = json!(ids.seed_peer_cluster_id);
+    if let Some(refresh) = membership.refresh {
+        config["dynconfig"] = json!({ "refreshInterval": format!("{}ms", refresh.as_millis()) });
     }
     Program::start(launch(around, host, "dfdaemon", config, PROXY)).await
 }
