@@ -62,6 +62,8 @@ async fn peers_land_by_idc_location_address_or_pin_and_follow_when_their_scopes_
     );
     assert_eq!(known(b).await, all_of(b));
 
+    // The scheduler of the cluster that they will be in must be in their reach.
+    lab.network.open().unwrap();
     let elsewhere = json!({ "idc": "hall-9" });
     console.set_scopes(b.ids.id, &elsewhere).await.unwrap();
 

@@ -42,7 +42,8 @@ pub enum Target {
 /// What [`init`] needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
-    /// `error`, `warn`, `info`, `debug`, `trace`, or directives such as `info,dragonfly_peer=debug`.
+    /// `error`, `warn`, `info`, `debug`, `trace`, or directives such as `info,dragonfly_peer=debug`. A bare level is that of
+    /// our own lines; libraries are heard from `warn` on.
     pub level: String,
     /// How lines look.
     pub format: Format,
@@ -109,7 +110,12 @@ fn filter(level: &str) -> Result<EnvFilter, Error> {
     if !level.contains(['=', ',']) && !known.contains(&level.to_lowercase().as_str()) {
         return Err(malformed());
     }
-    EnvFilter::builder().parse(level).map_err(|_| malformed())
+    // A level is that of our own lines; what libraries have to say below a warning is for those who ask for it.
+    let directives = match level.to_lowercase().as_str() {
+        "info" | "debug" | "trace" => format!("warn,dragonfly={level}"),
+        _ => level.to_owned(),
+    };
+    EnvFilter::builder().parse(directives).map_err(|_| malformed())
 }
 
 fn writer(target: &Target) -> Result<(NonBlocking, WorkerGuard, bool), Error> {
