@@ -1,7 +1,7 @@
 //! The command line: one binary, its verbs, and the names of the links under which it acts as one of them.
 
 use crate::version::VERSION;
-use crate::{dfget, program, up};
+use crate::{dfctl, dfget, program, up};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::ffi::OsString;
 use std::path::Path;
@@ -23,6 +23,9 @@ pub(crate) enum Verb {
     /// Download a file through the dfdaemon of this host
     #[command(display_name = "dfget", after_help = DFGET_EXAMPLES)]
     Dfget(Box<dfget::Args>),
+    /// Ask a manager, and tell it what to do
+    #[command(display_name = "dfctl", after_help = dfctl::EXAMPLES)]
+    Dfctl(Box<dfctl::Args>),
     /// Move bytes for this host, and proxy its container runtime
     #[command(display_name = "dfdaemon", after_help = DFDAEMON_EXAMPLES)]
     Dfdaemon(program::Args),
@@ -46,6 +49,7 @@ impl Verb {
         match self {
             Verb::Up(_) | Verb::Completions { .. } => "dragonfly",
             Verb::Dfget(_) => "dfget",
+            Verb::Dfctl(_) => "dfctl",
             Verb::Dfdaemon(_) => "dfdaemon",
             Verb::Scheduler(_) => "scheduler",
             Verb::Manager(_) => "manager",
@@ -54,7 +58,7 @@ impl Verb {
 }
 
 /// Links of these names act as the verb of the same name.
-const LINKS: [&str; 4] = ["dfget", "dfdaemon", "scheduler", "manager"];
+const LINKS: [&str; 5] = ["dfget", "dfctl", "dfdaemon", "scheduler", "manager"];
 
 /// Sets the environment variables of a program's flags, whose names start with the program's.
 macro_rules! with_env {

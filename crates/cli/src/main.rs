@@ -2,6 +2,7 @@
 
 mod command;
 mod console;
+mod dfctl;
 mod dfget;
 mod failure;
 mod program;
@@ -52,6 +53,7 @@ async fn run(verb: Verb) -> Result<(), Failure> {
     match verb {
         Verb::Up(args) => Box::pin(up::run(args, cancel)).await,
         Verb::Dfget(args) => Box::pin(dfget::run(*args, cancel)).await,
+        Verb::Dfctl(args) => Box::pin(dfctl::run(*args, cancel)).await,
         Verb::Dfdaemon(args) => Box::pin(program::main::<Peer>(args, |_| {}, cancel)).await,
         Verb::Scheduler(args) => Box::pin(program::main::<Scheduler>(args, |_| {}, cancel)).await,
         Verb::Manager(args) => {

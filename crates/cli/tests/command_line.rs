@@ -45,7 +45,15 @@ fn write(dir: &Path, name: &str, text: &str) -> String {
 
 #[test]
 fn every_verb_has_help_with_examples() {
-    for verb in ["up", "dfget", "dfdaemon", "scheduler", "manager", "completions"] {
+    for verb in [
+        "up",
+        "dfget",
+        "dfctl",
+        "dfdaemon",
+        "scheduler",
+        "manager",
+        "completions",
+    ] {
         let help = stdout(&run(dragonfly(&[verb, "--help"]), 0));
         assert!(help.contains("Examples:") && help.contains("Usage:"), "{verb}: {help}");
     }
@@ -70,7 +78,7 @@ fn versions_have_upstreams_form() {
 
 #[test]
 fn a_link_acts_as_the_tool_of_its_name() {
-    for name in ["dfget", "dfdaemon", "scheduler", "manager"] {
+    for name in ["dfget", "dfctl", "dfdaemon", "scheduler", "manager"] {
         let mut command = dragonfly(&["--version"]);
         command.arg0(format!("/usr/bin/{name}"));
         assert!(stdout(&run(command, 0)).starts_with(&format!("{name} ")));

@@ -1,6 +1,8 @@
 //! Why the manager refuses or fails to do what a caller asks; both doors translate it.
 
+use crate::store::may_pass;
 use dragonfly_api::rest;
+use dragonfly_service::chain;
 use sea_orm::{DbErr, SqlErr};
 
 /// A refusal or failure. All but [`Error::Store`] are answers to the caller; `Store` is ours, is logged where it is
@@ -24,7 +26,17 @@ pub(crate) enum Error {
     Unavailable(String),
     /// The database failed.
     #[error("the database failed")]
-    Store(#[from] DbErr),
+    Store(#[source] DbErr),
+}
+
+impl From<DbErr> for Error {
+    fn from(error: DbErr) -> Self {
+        if may_pass(&error) {
+            tracing::warn!(error = %chain(&error), "the database does not answer");
+            return Self::Unavailable("the database does not answer; try again".to_owned());
+        }
+        Self::Store(error)
+    }
 }
 
 impl From<rest::Problems> for Error {
@@ -49,7 +61,7 @@ impl Error {
                 what,
                 key: key.to_owned(),
             },
-            _ => Self::Store(error),
+            _ => error.into(),
         }
     }
 }

@@ -2,7 +2,8 @@
 //! seed peers are alive and tells each peer the schedulers of its one cluster. It chooses no parents and moves no bytes.
 //!
 //! Two doors, one room: `grpc` for schedulers and peers, `rest` for people and scripts; behind both `clusters`,
-//! `members`, `placement` with the pure `scopes`, and `users`; below them the `store`.
+//! `members`, `placement` with the pure `scopes`, and `users`; below them the `store`, and `wake`, by which several managers on
+//! one database tell each other what changed.
 //!
 //! [`Manager::build`] binds every socket and opens the store; [`Manager::run`] serves until it is cancelled.
 
@@ -19,9 +20,9 @@ mod rest;
 mod scopes;
 mod store;
 mod users;
+mod wake;
 
 pub use config::Config;
 pub use grpc::Error as GrpcError;
 pub use manager::{Addresses, BuildError, Manager, RunError};
 pub use store::OpenError;
-pub use users::KeyError;

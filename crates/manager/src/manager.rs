@@ -1,18 +1,20 @@
 //! The program: reserve, run, drain.
 
 use crate::clusters::Clusters;
-use crate::config::Config;
+use crate::config::{Config, DatabaseConfig};
 use crate::grpc::{self, Grpc};
 use crate::metrics::Counts;
 use crate::rest::Rest;
 use crate::store::seed::{self, FirstPassword};
 use crate::store::{OpenError, Store, Time};
 use crate::users::{self, Hasher, Sessions, Users};
+use crate::wake::{Link, Wake};
 use dragonfly_api::rest::PASSWORD_CHARS;
 use dragonfly_service::fs::{self, DataDir};
 use dragonfly_service::ops::{self, Routes};
 use dragonfly_service::tls::{self, ServerTls};
 use dragonfly_service::{Metrics, Ready, Workers, exit, net};
+use sea_orm::DbErr;
 use secrecy::{ExposeSecret, SecretString};
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -36,8 +38,10 @@ pub struct Manager {
     addresses: Addresses,
     ready: Ready,
     store: Store,
-    /// Held as long as the store is open.
-    data_dir: DataDir,
+    /// The link to other managers, if there is a Redis.
+    link: Option<Link>,
+    /// Held as long as the embedded database is open.
+    data_dir: Option<DataDir>,
 }
 
 /// Where a manager listens.
@@ -75,9 +79,9 @@ pub enum BuildError {
     /// The database can't be used.
     #[error(transparent)]
     Store(#[from] OpenError),
-    /// The key for sessions can't be used.
-    #[error(transparent)]
-    Key(#[from] users::KeyError),
+    /// The key for sessions can't be read or kept.
+    #[error("can't keep the key for sessions in the database")]
+    Key(#[source] DbErr),
     /// Passwords can't be hashed.
     #[error("the first password can't be hashed: {0}")]
     Hash(String),
@@ -112,7 +116,7 @@ impl RunError {
 }
 
 impl Manager {
-    /// Takes the data directory, binds every socket, opens the store and writes the first start's rows.
+    /// Takes the data directory, binds every socket, opens the store, which it waits for, and writes the first start's rows.
     pub async fn build(config: Config) -> Result<Self, BuildError> {
         for warning in &config.warnings {
             tracing::warn!("{warning}");
@@ -120,7 +124,10 @@ impl Manager {
         check_initial(config.initial_root_password.as_ref())?;
         let grpc_tls = server_tls("grpc", config.grpc.tls.as_ref())?;
         let rest_tls = server_tls("rest", config.rest.tls.as_ref())?;
-        let data_dir = DataDir::lock(&config.data_dir)?;
+        let data_dir = match &config.database {
+            DatabaseConfig::Sqlite(_) => Some(DataDir::lock(&config.data_dir)?),
+            DatabaseConfig::MySql(_) | DatabaseConfig::Postgres(_) => None,
+        };
         let grpc_listener = net::bind_tcp(config.grpc.addr, "manager gRPC")?;
         let rest_listener = net::bind_tcp(config.rest.addr, "manager REST")?;
         let metrics = Metrics::new();
@@ -128,17 +135,19 @@ impl Manager {
             Some(addr) => Some((net::bind_tcp(addr, "manager metrics")?, metrics.clone())),
             None => None,
         };
-        let store = Store::open_sqlite(&config.database).await?;
+        let store = Store::open(&config.database).await?;
         let hasher = Hasher::new().await.map_err(hash_error)?;
         seed_once(&store, &hasher, config.initial_root_password.as_ref()).await?;
         let key = match config.auth.key {
             Some(key) => key,
-            None => users::key_in(&data_dir.path().join("session.key"))?,
+            None => users::key_in(&store, Time::now()).await.map_err(BuildError::Key)?,
         };
         let sessions = Sessions::new(&key, config.auth.session);
         let users = Users::new(store.clone(), hasher, sessions, config.auth.force_password_change);
-        let clusters = Clusters::new(store.clone());
-        let counts = Counts::new(&metrics);
+        let wake = Wake::new();
+        let clusters = Clusters::new(store.clone(), wake.clone(), config.look_after);
+        let counts = Counts::new(&metrics, config.redis.is_some());
+        let link = config.redis.map(|redis| Link::new(redis, wake, counts.redis.clone()));
         Ok(Self {
             addresses: Addresses {
                 rest: bound(&rest_listener),
@@ -166,6 +175,7 @@ impl Manager {
             ops,
             ready: Ready::new(),
             store,
+            link,
             data_dir,
         })
     }
@@ -198,6 +208,9 @@ impl Manager {
             let _stops = rest_stops;
             rest.await;
         });
+        if let Some(link) = self.link {
+            workers.spawn("manager Redis", link.run(workers.cancel_token()));
+        }
         if let Some((listener, metrics)) = self.ops {
             let routes = Routes {
                 ready: self.ready.clone(),
@@ -217,7 +230,7 @@ impl Manager {
             tracing::warn!(%error, "the manager cut off requests");
         }
         if let Err(error) = self.store.close().await {
-            tracing::warn!(%error, "the database was not closed in order; its log is replayed at the next start");
+            tracing::warn!(%error, "the database was not closed in order; the next start mends it");
         }
         drop(self.data_dir);
         outcome
@@ -251,15 +264,16 @@ async fn seed_once(store: &Store, hasher: &Hasher, initial: Option<&SecretString
     }
     let initial = initial.cloned().unwrap_or_else(|| users::DEFAULT_PASSWORD.into());
     let must_change = users::is_default(&initial);
-    if must_change {
-        tracing::warn!("user root has the password that everybody knows; sign in and set another one");
-    }
     let password = FirstPassword {
         hash: hasher.hash(initial).await.map_err(hash_error)?,
         must_change,
     };
-    seed::run(store, password, Time::now()).await?;
-    tracing::info!("made the first cluster and the user root");
+    if seed::run(store, password, Time::now()).await? {
+        if must_change {
+            tracing::warn!("user root has the password that everybody knows; sign in and set another one");
+        }
+        tracing::info!("made the first cluster and the user root");
+    }
     Ok(())
 }
 

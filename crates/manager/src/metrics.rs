@@ -1,5 +1,6 @@
 //! What the manager counts. Labels are words of ours, never words of a caller.
 
+use crate::wake::State;
 use dragonfly_service::Metrics;
 use http::{Method, StatusCode};
 use prometheus_client::encoding::EncodeLabelSet;
@@ -19,6 +20,8 @@ pub(crate) struct Counts {
     requests: Family<Request, Counter>,
     durations: Family<Route, Histogram, fn() -> Histogram>,
     sign_in_failures: Counter,
+    /// Shown only where there is a Redis.
+    pub(crate) redis: State,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -41,13 +44,14 @@ struct Route {
 
 impl Counts {
     /// Metrics that `metrics` shows.
-    pub(crate) fn new(metrics: &Metrics) -> Self {
+    pub(crate) fn new(metrics: &Metrics, with_redis: bool) -> Self {
         let counts = Self {
             placements: Family::default(),
             placement_failures: Counter::default(),
             requests: Family::default(),
             durations: Family::new_with_constructor(|| Histogram::new(SECONDS)),
             sign_in_failures: Counter::default(),
+            redis: State::default(),
         };
         let shown = metrics.with_prefix("dragonfly").with_prefix("manager");
         shown.register(
@@ -71,6 +75,13 @@ impl Counts {
             "Sign-ins that were refused or throttled",
             counts.sign_in_failures.clone(),
         );
+        if with_redis {
+            shown.register(
+                "redis_up",
+                "Whether Redis tells this manager what others change",
+                counts.redis.up.clone(),
+            );
+        }
         counts
     }
 

@@ -2,7 +2,11 @@
 //!
 //! A strict order, not a sum of weights: pins, CIDR, hostname, IDC, location, the default. The first rule that any
 //! cluster matches decides, and within it the most specific match: the longest network prefix, the longest location.
-//! What is still equal goes to the cluster with the lowest id, and the choice names the others.
+//! What is still equal goes to the older cluster, which has the lower id, and the choice names the others.
+
+mod explain;
+
+pub(crate) use explain::{Opinion, explain};
 
 use dragonfly_api::rest::Scopes;
 use ipnet::IpNet;
@@ -114,16 +118,32 @@ pub(crate) fn choose(candidates: &[Candidate], pins: &Pins, origin: &Origin<'_>)
             ties: Vec::new(),
         });
     }
-    let registered = |candidate: &Candidate| pins.registered.contains(&candidate.id).then_some((0, Reason::SeedPeer));
-    let default = |candidate: &Candidate| candidate.is_default.then_some((0, Reason::Default));
-    best(candidates, registered)
-        .or_else(|| best(candidates, |candidate| candidate.matchers.cidr(origin.ip?)))
-        .or_else(|| best(candidates, |candidate| candidate.matchers.hostname(origin.hostname)))
-        .or_else(|| best(candidates, |candidate| candidate.matchers.idc(origin.idc)))
-        .or_else(|| best(candidates, |candidate| candidate.matchers.location(origin.location)))
-        .or_else(|| best(candidates, default))
+    RULES
+        .into_iter()
+        .find_map(|rule| best(candidates, |candidate| candidate.matches(rule, pins, origin)))
         .ok_or(NoCluster::NoDefault)
 }
+
+/// A question that is asked of every cluster. The first that any of them answers decides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Rule {
+    Registered,
+    Cidr,
+    Hostname,
+    Idc,
+    Location,
+    Default,
+}
+
+/// In their order.
+const RULES: [Rule; 6] = [
+    Rule::Registered,
+    Rule::Cidr,
+    Rule::Hostname,
+    Rule::Idc,
+    Rule::Location,
+    Rule::Default,
+];
 
 /// The candidates' most specific match by one rule.
 fn best(candidates: &[Candidate], rule: impl Fn(&Candidate) -> Option<(usize, Reason)>) -> Option<Choice> {
@@ -145,6 +165,18 @@ impl Candidate {
             id,
             is_default,
             matchers,
+        }
+    }
+
+    /// How specifically and why this cluster matches by one rule.
+    fn matches(&self, rule: Rule, pins: &Pins, origin: &Origin<'_>) -> Option<(usize, Reason)> {
+        match rule {
+            Rule::Registered => pins.registered.contains(&self.id).then_some((0, Reason::SeedPeer)),
+            Rule::Cidr => self.matchers.cidr(origin.ip?),
+            Rule::Hostname => self.matchers.hostname(origin.hostname),
+            Rule::Idc => self.matchers.idc(origin.idc),
+            Rule::Location => self.matchers.location(origin.location),
+            Rule::Default => self.is_default.then_some((0, Reason::Default)),
         }
     }
 }
@@ -284,7 +316,7 @@ impl fmt::Display for Choice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.reason.fmt(f)?;
         if !self.ties.is_empty() {
-            write!(f, "; clusters {:?} match as well, the lowest id won", self.ties)?;
+            write!(f, "; clusters {:?} match as well, the older one won", self.ties)?;
         }
         Ok(())
     }

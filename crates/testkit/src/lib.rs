@@ -19,6 +19,7 @@ pub mod process;
 pub mod redis;
 pub mod registry;
 mod server;
+mod shared;
 mod tokens;
 pub mod up;
 

@@ -11,6 +11,7 @@ use crate::pki::{Authority, Identity};
 use crate::place::Place;
 use crate::process::run;
 use crate::server::{Line, Server};
+use crate::shared::share;
 
 /// The one user, who may do everything from anywhere.
 pub const USER: &str = "root";
@@ -19,6 +20,8 @@ pub const PASSWORD: &str = "p@ss/w:rd#1%";
 /// The same as it stands in a URL.
 const PASSWORD_IN_URL: &str = "p%40ss%2Fw%3Ard%231%25";
 
+/// What its own client reads.
+const CLIENT_FILE: &str = "client.cnf";
 const INSTALL_WITHIN: Duration = Duration::from_secs(120);
 const QUERY_WITHIN: Duration = Duration::from_secs(60);
 
@@ -27,7 +30,7 @@ const QUERY_WITHIN: Duration = Duration::from_secs(60);
 pub struct MariaDb {
     server: Server,
     address: SocketAddr,
-    password_file: PathBuf,
+    client_file: PathBuf,
     ca: Option<PathBuf>,
 }
 
@@ -49,45 +52,32 @@ impl MariaDb {
         Self::start_with(place, dir, address, Some((identity, authority.certificate()))).await
     }
 
-    async fn start_with(
-        place: &Place,
-        dir: &Path,
-        address: SocketAddr,
-        tls: Option<(Identity, PathBuf)>,
-    ) -> Result<Self> {
-        packages::require(&[MARIADB, MARIADB_INSTALL, MARIADB_CLIENT])?;
-        let data = dir.join("data");
-        std::fs::create_dir_all(&data)?;
-        if !data.join("mysql").exists() {
-            let mut install = Place::Here.command(MARIADB_INSTALL.1);
-            install.args([
-                "--no-defaults",
-                "--user=root",
-                "--auth-root-authentication-method=normal",
-                "--skip-test-db",
-            ]);
-            install.arg(format!("--datadir={}", data.display()));
-            run(install, INSTALL_WITHIN).await?;
-        }
-        std::fs::write(dir.join("init.sql"), first_statements())?;
-        let password_file = dir.join("client.cnf");
-        std::fs::write(
-            &password_file,
-            client_file(address, tls.as_ref().map(|(_, ca)| ca.as_path())),
-        )?;
-        let ask = Line::new(
-            MARIADB_CLIENT.1,
-            [
-                format!("--defaults-file={}", password_file.display()),
-                "--execute=SELECT 1".into(),
-            ],
-        );
-        let mut server = Server::new("mariadb", place, dir, server_line(dir, address, tls.as_ref()), ask);
+    /// One that other tests use, too, and that ends when nobody does. Each test makes a database of its own in it.
+    ///
+    /// # Errors
+    /// As [`MariaDb::start`].
+    pub async fn shared() -> Result<Self> {
+        let prepare = async |dir: &Path, address| prepare(dir, address, None).await;
+        let lines = |dir: &Path, address| Ok(lines(dir, address, None));
+        let used = share("mariadb", prepare, lines).await?;
+        let (address, client_file) = (used.address, used.dir.join(CLIENT_FILE));
+        Ok(Self {
+            server: Server::shared("mariadb", self::lines(&used.dir, address, None), used),
+            address,
+            client_file,
+            ca: None,
+        })
+    }
+
+    async fn start_with(place: &Place, dir: &Path, address: SocketAddr, tls: Option<Tls>) -> Result<Self> {
+        prepare(dir, address, tls.as_ref()).await?;
+        let (run, ask) = lines(dir, address, tls.as_ref());
+        let mut server = Server::new("mariadb", place, dir, run, ask);
         server.start().await?;
         Ok(Self {
             server,
             address,
-            password_file,
+            client_file: dir.join(CLIENT_FILE),
             ca: tls.map(|(_, ca)| ca),
         })
     }
@@ -127,7 +117,7 @@ impl MariaDb {
     pub async fn query(&self, sql: &str) -> Result<String> {
         let mut command = self.server.place().command(MARIADB_CLIENT.1);
         command
-            .arg(format!("--defaults-file={}", self.password_file.display()))
+            .arg(format!("--defaults-file={}", self.client_file.display()))
             .args(["--batch", "--skip-column-names", "--execute", sql]);
         run(command, QUERY_WITHIN).await
     }
@@ -163,11 +153,55 @@ impl MariaDb {
     }
 }
 
-fn server_line(dir: &Path, address: SocketAddr, tls: Option<&(Identity, PathBuf)>) -> Line {
+/// A server's certificate, and that of the authority behind it.
+type Tls = (Identity, PathBuf);
+
+/// Makes what a server finds at its first start, unless it is there.
+async fn prepare(dir: &Path, address: SocketAddr, tls: Option<&Tls>) -> Result<()> {
+    packages::require(&[MARIADB, MARIADB_INSTALL, MARIADB_CLIENT])?;
+    let data = dir.join("data");
+    std::fs::create_dir_all(&data)?;
+    std::fs::create_dir_all(temporary(dir))?;
+    if !data.join("mysql").exists() {
+        let mut install = Place::Here.command(MARIADB_INSTALL.1);
+        install
+            .args([
+                "--no-defaults",
+                "--user=root",
+                "--auth-root-authentication-method=normal",
+                "--skip-test-db",
+            ])
+            .arg(format!("--datadir={}", data.display()))
+            .env("TMPDIR", temporary(dir));
+        run(install, INSTALL_WITHIN).await?;
+    }
+    std::fs::write(dir.join("init.sql"), first_statements())?;
+    let ca = tls.map(|(_, ca)| ca.as_path());
+    std::fs::write(dir.join(CLIENT_FILE), client_file(address, ca))?;
+    Ok(())
+}
+
+/// How it is run, and how it is asked.
+fn lines(dir: &Path, address: SocketAddr, tls: Option<&Tls>) -> (Line, Line) {
+    let client = dir.join(CLIENT_FILE);
+    let ask = [
+        format!("--defaults-file={}", client.display()),
+        "--execute=SELECT 1".into(),
+    ];
+    (server_line(dir, address, tls), Line::new(MARIADB_CLIENT.1, ask))
+}
+
+/// A server that starts clears this directory of the temporary tables of any other, so each has its own.
+fn temporary(dir: &Path) -> PathBuf {
+    dir.join("tmp")
+}
+
+fn server_line(dir: &Path, address: SocketAddr, tls: Option<&Tls>) -> Line {
     let mut arguments = vec![
         "--no-defaults".to_owned(),
         "--user=root".to_owned(),
         format!("--datadir={}", dir.join("data").display()),
+        format!("--tmpdir={}", temporary(dir).display()),
         format!("--socket={}", dir.join("socket").display()),
         format!("--pid-file={}", dir.join("pid").display()),
         format!("--init-file={}", dir.join("init.sql").display()),
@@ -176,6 +210,7 @@ fn server_line(dir: &Path, address: SocketAddr, tls: Option<&(Identity, PathBuf)
         "--skip-name-resolve".to_owned(),
         "--innodb-buffer-pool-size=64M".to_owned(),
         "--performance-schema=OFF".to_owned(),
+        "--max-connections=500".to_owned(),
         // What a killed process wrote is in the kernel's hands; only a crash of the host would need more.
         "--innodb-flush-log-at-trx-commit=2".to_owned(),
     ];

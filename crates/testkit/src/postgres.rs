@@ -13,6 +13,7 @@ use crate::pki::{Authority, Identity};
 use crate::place::Place;
 use crate::process::{output, run};
 use crate::server::{Line, Server};
+use crate::shared::share;
 
 /// The one user, who may do everything from anywhere.
 pub const USER: &str = "root";
@@ -57,33 +58,34 @@ impl Postgres {
         Self::start_with(place, dir, address, Some((identity, authority.certificate()))).await
     }
 
-    async fn start_with(
-        place: &Place,
-        dir: &Path,
-        address: SocketAddr,
-        tls: Option<(Identity, PathBuf)>,
-    ) -> Result<Self> {
-        packages::require(&[POSTGRES])?;
+    /// One that other tests use, too, and that ends when nobody does. Each test makes a database of its own in it.
+    ///
+    /// # Errors
+    /// As [`Postgres::start`].
+    pub async fn shared() -> Result<Self> {
+        let prepare = async |dir: &Path, _| prepare(dir, None).await;
+        let lines = |dir: &Path, address| Ok(lines(&newest_version()?, dir, address, None));
+        let used = share("postgres", prepare, lines).await?;
+        let (address, programs) = (used.address, newest_version()?);
+        Ok(Self {
+            server: Server::shared("postgres", self::lines(&programs, &used.dir, address, None), used),
+            address,
+            programs,
+            ca: None,
+        })
+    }
+
+    async fn start_with(place: &Place, dir: &Path, address: SocketAddr, tls: Option<Tls>) -> Result<Self> {
+        prepare(dir, tls.as_ref()).await?;
         let programs = newest_version()?;
-        let data = dir.join("data");
-        if !data.join("PG_VERSION").exists() {
-            make_data(&programs, dir, &data).await?;
-        }
-        std::fs::write(data.join("pg_hba.conf"), access(tls.is_some()))?;
-        let tls = match tls {
-            Some((identity, ca)) => Some((readable(&identity, &data)?, ca)),
-            None => None,
-        };
-        let run = server_line(&programs, &data, address, tls.as_ref().map(|(identity, _)| identity));
-        let ca = tls.map(|(_, ca)| ca);
-        let ask = client(&programs, address, ca.as_deref(), "postgres", "SELECT 1");
+        let (run, ask) = lines(&programs, dir, address, tls.as_ref());
         let mut server = Server::new("postgres", place, dir, run, ask);
         server.start().await?;
         Ok(Self {
             server,
             address,
             programs,
-            ca,
+            ca: tls.map(|(_, ca)| ca),
         })
     }
 
@@ -171,6 +173,37 @@ fn newest_version() -> Result<PathBuf> {
     Ok(programs)
 }
 
+/// A server's certificate, and that of the authority behind it.
+type Tls = (Identity, PathBuf);
+
+/// Makes what a server finds at its first start, unless it is there.
+async fn prepare(dir: &Path, tls: Option<&Tls>) -> Result<()> {
+    packages::require(&[POSTGRES])?;
+    let data = dir.join("data");
+    if !data.join("PG_VERSION").exists() {
+        make_data(&newest_version()?, dir, &data).await?;
+    }
+    std::fs::write(data.join("pg_hba.conf"), access(tls.is_some()))?;
+    if let Some((identity, _)) = tls {
+        let own = own_identity(&data);
+        for (from, to) in [(&identity.certificate, &own.certificate), (&identity.key, &own.key)] {
+            std::fs::copy(from, to)?;
+            std::fs::set_permissions(to, std::fs::Permissions::from_mode(0o600))?;
+            give_away(to)?;
+        }
+    }
+    Ok(())
+}
+
+/// How it is run, and how it is asked.
+fn lines(programs: &Path, dir: &Path, address: SocketAddr, tls: Option<&Tls>) -> (Line, Line) {
+    let data = dir.join("data");
+    let own = tls.map(|_| own_identity(&data));
+    let run = server_line(programs, &data, address, own.as_ref());
+    let ca = tls.map(|(_, ca)| ca.as_path());
+    (run, client(programs, address, ca, "postgres", "SELECT 1"))
+}
+
 async fn make_data(programs: &Path, dir: &Path, data: &Path) -> Result<()> {
     std::fs::create_dir_all(data)?;
     give_away(data)?;
@@ -202,17 +235,11 @@ fn give_away(path: &Path) -> Result<()> {
 }
 
 /// The server's own copy of its key, which it takes only from its own user.
-fn readable(identity: &Identity, data: &Path) -> Result<Identity> {
-    let own = Identity {
+fn own_identity(data: &Path) -> Identity {
+    Identity {
         certificate: data.join("server.crt"),
         key: data.join("server.key"),
-    };
-    for (from, to) in [(&identity.certificate, &own.certificate), (&identity.key, &own.key)] {
-        std::fs::copy(from, to)?;
-        std::fs::set_permissions(to, std::fs::Permissions::from_mode(0o600))?;
-        give_away(to)?;
     }
-    Ok(own)
 }
 
 /// A line that is run by PostgreSQL's own user, who may pass through directories of the test that are closed to others.

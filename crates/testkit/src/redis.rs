@@ -11,6 +11,7 @@ use crate::pki::Authority;
 use crate::place::Place;
 use crate::process::run;
 use crate::server::{Line, Server};
+use crate::shared::share;
 
 const ASK_WITHIN: Duration = Duration::from_secs(30);
 /// How long a replica may take to have all that its master has.
@@ -57,6 +58,25 @@ impl Redis {
         Self::start_with(place, dir, address, (role, Access::default())).await
     }
 
+    /// One that other tests use, too, and that ends when nobody does; anybody may come.
+    ///
+    /// # Errors
+    /// As [`Redis::start`].
+    pub async fn shared() -> Result<Self> {
+        let prepare = async |_: &Path, _| packages::require(&[REDIS, REDIS_CLIENT]);
+        let lines = |dir: &Path, address| {
+            let run = Line::new(REDIS.1, own_place(dir, address, false));
+            Ok((run, Client::open(address).line(&["PING"])))
+        };
+        let used = share("redis", prepare, lines).await?;
+        let address = used.address;
+        Ok(Self {
+            server: Server::shared("redis", lines(&used.dir, address)?, used),
+            address,
+            client: Client::open(address),
+        })
+    }
+
     /// The same with a password, TLS, or both.
     ///
     /// # Errors
@@ -86,6 +106,8 @@ impl Redis {
             }
             arguments.extend(words(&["--tls-auth-clients", "no", "--tls-replication", "yes"]));
         }
+        // By its connection it would seem to be at the address from which the kernel lets it out.
+        arguments.extend(words(&["--replica-announce-ip", &address.ip().to_string()]));
         if let Role::Replica { of } = role {
             arguments.extend(["--replicaof".to_owned(), of.ip().to_string(), of.port().to_string()]);
         }
@@ -207,11 +229,7 @@ impl Sentinel {
         std::fs::write(&file, config)?;
         let mut arguments = vec![file.display().to_string(), "--sentinel".to_owned()];
         arguments.extend(own_place(dir, address, false));
-        let client = Client {
-            address,
-            password: None,
-            ca: None,
-        };
+        let client = Client::open(address);
         let ask = client.line(&["SENTINEL", "GET-MASTER-ADDR-BY-NAME", name]);
         let mut server = Server::new("sentinel", place, dir, Line::new(REDIS.1, arguments), ask);
         server.start().await?;
@@ -280,6 +298,15 @@ struct Client {
 }
 
 impl Client {
+    /// Of a server where anybody may come.
+    fn open(address: SocketAddr) -> Self {
+        Self {
+            address,
+            password: None,
+            ca: None,
+        }
+    }
+
     /// A line that ends well only if the server did what it says.
     fn line(&self, words: &[&str]) -> Line {
         let (ip, port) = (self.address.ip().to_string(), self.address.port().to_string());

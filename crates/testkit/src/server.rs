@@ -11,6 +11,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::place::Place;
 use crate::process::{Process, output};
+use crate::shared::Use;
 
 /// How long a server may take from its start to its first answer; replaying a log after a kill is part of it.
 const START_WITHIN: Duration = Duration::from_secs(60);
@@ -51,6 +52,8 @@ pub(crate) struct Server {
     run: Line,
     ask: Line,
     process: Option<Process>,
+    /// Held while it is a server that other tests use, too.
+    shared: Option<Use>,
 }
 
 impl Server {
@@ -63,7 +66,15 @@ impl Server {
             run,
             ask,
             process: None,
+            shared: None,
         }
+    }
+
+    /// A server that runs and is not ours to end.
+    pub(crate) fn shared(name: &'static str, (run, ask): (Line, Line), shared: Use) -> Self {
+        let mut server = Self::new(name, &Place::Here, &shared.dir, run, ask);
+        server.shared = Some(shared);
+        server
     }
 
     pub(crate) fn place(&self) -> &Place {
@@ -75,7 +86,7 @@ impl Server {
     /// # Errors
     /// When it runs already or doesn't come up.
     pub(crate) async fn start(&mut self) -> Result<()> {
-        if self.process.is_some() {
+        if self.process.is_some() || self.shared.is_some() {
             bail!("{} is running already", self.name);
         }
         let end = Instant::now() + START_WITHIN;
@@ -144,6 +155,6 @@ impl Server {
     fn take(&mut self) -> Result<Process> {
         self.process
             .take()
-            .with_context(|| format!("{} isn't running", self.name))
+            .with_context(|| format!("{} isn't running, or is shared", self.name))
     }
 }

@@ -88,7 +88,7 @@ async fn a_sentinel_replaces_a_killed_redis_by_its_replica() {
     sentinel.knows_replicas(1).await.unwrap();
     assert_eq!(sentinel.master().await.unwrap(), of);
     master.command(&["SET", "kept", "7"]).await.unwrap();
-    replica.in_step(0).await.unwrap();
+    master.command(&["WAIT", "1", "20000"]).await.unwrap();
     master.kill().await.unwrap();
     while sentinel.master().await.unwrap() != replica.address() {
         tokio::time::sleep(std::time::Duration::from_millis(100)).await;

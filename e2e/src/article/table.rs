@@ -1,6 +1,6 @@
 //! The article's table for a terminal.
 
-use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
+use comfy_table::presets::UTF8_FULL_CONDENSED;
 use comfy_table::{CellAlignment, Table};
 
 use super::report::Report;
@@ -10,7 +10,7 @@ const MIB: f64 = 1024.0 * 1024.0;
 
 pub(super) fn render(report: &Report) -> String {
     let mut table = Table::new();
-    table.load_style(UTF8_HORIZONTAL_ONLY);
+    table.load_style(UTF8_FULL_CONDENSED);
     table.set_header([
         "cluster",
         "node",

@@ -7,6 +7,7 @@
 mod check;
 mod cluster;
 mod cluster_config;
+mod cluster_match;
 mod member;
 mod user;
 
@@ -16,6 +17,7 @@ pub use cluster_config::{
     Block, BlockList, DownloadBlock, PeerClusterConfig, SchedulerClusterConfig, Scopes, SeedPeerClusterConfig,
     TransferBlock,
 };
+pub use cluster_match::{ClusterMatch, ClusterVerdict, MatchQuery, Verdict};
 pub use member::{
     CreateScheduler, CreateSeedPeer, FEATURE_PREHEAT, FEATURE_SCHEDULE, MemberState, Scheduler, SchedulerConfig,
     SchedulerFilter, SeedPeer, SeedPeerFilter, SeedPeerType, UpdateScheduler, UpdateSeedPeer,

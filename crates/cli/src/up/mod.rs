@@ -40,7 +40,7 @@ pub(crate) async fn run(args: Args, cancel: CancellationToken) -> Result<(), Fai
     // From here on the directory is ours, and so is the ready file.
     let data = DataDir::lock(&data_dir).map_err(|error| failed(&error))?;
     let ready_file = args.ready_file.as_deref().map(ReadyFile::new).transpose()?;
-    let root = RootPassword::keep(data.path(), !plan.manager.database.exists()).map_err(|error| failed(&error))?;
+    let root = RootPassword::keep(data.path(), plan.manager.database.may_be_empty()).map_err(|error| failed(&error))?;
     plan.manager.initial_root_password = root.secret();
     let sample = Sample::bind(args.ip).map_err(|error| failed(&error))?;
     let url = sample.url();

@@ -2,7 +2,7 @@
 //! name, linked; its id is the scheduler cluster's.
 //!
 //! Invariant: exactly one cluster is the default. Both doors come here; [`Clusters::snapshot`] serves the placement of
-//! peers and follows every change that this process makes at once, and another's within [`SNAPSHOT_AGE`].
+//! peers and follows every change that this process makes at once, and another's when it is woken, or after a while.
 
 mod snapshot;
 
@@ -13,6 +13,7 @@ use crate::members;
 use crate::scopes::Matchers;
 use crate::store::entity::{cluster_link, scheduler, scheduler_cluster, seed_peer, seed_peer_cluster};
 use crate::store::{Json, Store, Time};
+use crate::wake::{Topic, Wake};
 use dragonfly_api::rest::{
     BlockList, Check, CreateCluster, Page, PeerClusterConfig, Problems, Scopes, SeedPeerClusterConfig, UpdateCluster,
 };
@@ -23,14 +24,11 @@ use sea_orm::{
     PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, sea_query::Expr,
 };
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// What clusters are called in errors.
 pub(crate) const WHAT: &str = "cluster";
 
-/// How old a snapshot may be.
-const SNAPSHOT_AGE: Duration = Duration::from_secs(5);
 /// How many are kept. Only the latest is used; with room for others a new one need not prove its worth to the cache.
 const SNAPSHOTS: u64 = 64;
 
@@ -38,21 +36,22 @@ const SNAPSHOTS: u64 = 64;
 #[derive(Debug, Clone)]
 pub(crate) struct Clusters {
     store: Store,
-    /// The latest snapshot, by the generation in which it was begun.
+    /// The latest snapshot, by the generation in which it was begun: one that was begun before a change is not found
+    /// after it.
     snapshot: Cache<u64, Arc<Snapshot>>,
-    /// Grows with every change, so that a snapshot that was begun before the change is not found after it.
-    generation: Arc<AtomicU64>,
+    wake: Wake,
 }
 
 impl Clusters {
-    pub(crate) fn new(store: Store) -> Self {
+    /// `look_after` is how old a snapshot may be.
+    pub(crate) fn new(store: Store, wake: Wake, look_after: Duration) -> Self {
         Self {
             store,
             snapshot: Cache::builder()
                 .max_capacity(SNAPSHOTS)
-                .time_to_live(SNAPSHOT_AGE)
+                .time_to_live(look_after)
                 .build(),
-            generation: Arc::default(),
+            wake,
         }
     }
 
@@ -117,7 +116,7 @@ impl Clusters {
             &mut problems,
         );
         refuse(problems)?;
-        let transaction = self.store.write().await?;
+        let transaction = self.write().await?;
         if create.is_default {
             no_default(&transaction, now).await?;
         }
@@ -142,7 +141,7 @@ impl Clusters {
             &mut problems,
         );
         refuse(problems)?;
-        let transaction = self.store.write().await?;
+        let transaction = self.write().await?;
         let cluster = find(&transaction, id).await?;
         match update.is_default {
             Some(true) if !cluster.scheduler.is_default => no_default(&transaction, now).await?,
@@ -161,7 +160,7 @@ impl Clusters {
 
     /// Removes a cluster and its members, none of which may be alive.
     pub(crate) async fn delete(&self, id: u64, now: Time) -> Result<(), Error> {
-        let transaction = self.store.write().await?;
+        let transaction = self.write().await?;
         let cluster = find(&transaction, id).await?;
         if cluster.scheduler.is_default {
             return Err(must_have_default(&cluster));
@@ -191,19 +190,34 @@ impl Clusters {
         Ok(())
     }
 
+    /// A transaction that may write clusters. There is one at a time, on servers too, since they are all read to keep one
+    /// of them the default.
+    async fn write(&self) -> Result<DatabaseTransaction, DbErr> {
+        let transaction = self.store.write().await?;
+        scheduler_cluster::Entity::find()
+            .select_only()
+            .column(scheduler_cluster::Column::Id)
+            .order_by_asc(scheduler_cluster::Column::Id)
+            .lock_exclusive()
+            .into_tuple::<i64>()
+            .all(&transaction)
+            .await?;
+        Ok(transaction)
+    }
+
     fn changed(&self) {
-        self.generation.fetch_add(1, Ordering::Release);
+        self.wake.changed(Topic::Clusters);
     }
 
     /// All clusters, with their scopes parsed.
     pub(crate) async fn snapshot(&self) -> Result<Arc<Snapshot>, Error> {
-        let generation = self.generation.load(Ordering::Acquire);
+        let generation = self.wake.generation(Topic::Clusters);
         self.snapshot
             .try_get_with(generation, async {
                 Snapshot::load(self.store.db()).await.map(Arc::new)
             })
             .await
-            .map_err(|error: Arc<DbErr>| Error::Store((*error).clone()))
+            .map_err(|error: Arc<DbErr>| Error::from((*error).clone()))
     }
 }
 

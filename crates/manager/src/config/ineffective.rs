@@ -2,24 +2,13 @@
 //! that an existing file still starts, and named in one warning each.
 
 use super::Raw;
-use serde::{Deserialize, Deserializer};
+use dragonfly_service::config::IneffectiveKey;
 
-/// The place of a key without effect: accepts anything and remembers only that something was there.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Ineffective {
-    pub(super) present: bool,
-}
-
-impl<'de> Deserialize<'de> for Ineffective {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        serde::de::IgnoredAny::deserialize(deserializer).map(|_| Self { present: true })
-    }
-}
-
-type Find = fn(&Raw) -> Ineffective;
+const NO_JOB_QUEUE: &str = "jobs are rows of the database";
+const POOL: &str = "two connections are enough";
 
 /// Every such key: its path, where it is, and what takes its place.
-const TABLE: &[(&str, Find, &str)] = &[
+pub(super) const TABLE: &[IneffectiveKey<Raw>] = &[
     ("server.name", |raw| raw.server.name, "the name is fixed"),
     (
         "server.logMaxAge",
@@ -53,7 +42,99 @@ const TABLE: &[(&str, Find, &str)] = &[
         "server.grpc.port.start is the port",
     ),
     ("auth.jwt.maxRefresh", |raw| raw.auth.jwt.max_refresh, "sign in again"),
-    ("database.redis", |raw| raw.database.redis, "nothing needs Redis"),
+    (
+        "database.mysql.migrate",
+        |raw| {
+            raw.database
+                .mysql
+                .as_ref()
+                .map(|mysql| mysql.migrate)
+                .unwrap_or_default()
+        },
+        "the schema is always brought up to date",
+    ),
+    (
+        "database.postgres.migrate",
+        |raw| {
+            raw.database
+                .postgres
+                .as_ref()
+                .map(|postgres| postgres.migrate)
+                .unwrap_or_default()
+        },
+        "the schema is always brought up to date",
+    ),
+    (
+        "database.postgres.preferSimpleProtocol",
+        |raw| {
+            raw.database
+                .postgres
+                .as_ref()
+                .map(|postgres| postgres.prefer_simple_protocol)
+                .unwrap_or_default()
+        },
+        "statements are always prepared",
+    ),
+    (
+        "database.postgres.timezone",
+        |raw| {
+            raw.database
+                .postgres
+                .as_ref()
+                .map(|postgres| postgres.timezone)
+                .unwrap_or_default()
+        },
+        "times are kept without a zone",
+    ),
+    (
+        "database.redis.brokerDB",
+        |raw| {
+            raw.database
+                .redis
+                .as_ref()
+                .map(|redis| redis.broker_db)
+                .unwrap_or_default()
+        },
+        NO_JOB_QUEUE,
+    ),
+    (
+        "database.redis.backendDB",
+        |raw| {
+            raw.database
+                .redis
+                .as_ref()
+                .map(|redis| redis.backend_db)
+                .unwrap_or_default()
+        },
+        NO_JOB_QUEUE,
+    ),
+    (
+        "database.redis.poolSize",
+        |raw| {
+            raw.database
+                .redis
+                .as_ref()
+                .map(|redis| redis.pool_size)
+                .unwrap_or_default()
+        },
+        POOL,
+    ),
+    (
+        "database.redis.poolTimeout",
+        |raw| {
+            raw.database
+                .redis
+                .as_ref()
+                .map(|redis| redis.pool_timeout)
+                .unwrap_or_default()
+        },
+        POOL,
+    ),
+    (
+        "database.redis.proxy",
+        |raw| raw.database.redis.as_ref().map(|redis| redis.proxy).unwrap_or_default(),
+        "schedulers do not need the manager's Redis",
+    ),
     ("cache", |raw| raw.cache, "answers come from the database"),
     ("job", |raw| raw.job, "there are no jobs yet"),
     (
@@ -71,18 +152,10 @@ const TABLE: &[(&str, Find, &str)] = &[
     ),
 ];
 
-/// The keys in `raw` that do nothing, each with what takes its place.
-pub(super) fn found(raw: &Raw) -> Vec<String> {
-    TABLE
-        .iter()
-        .filter(|(_, find, _)| find(raw).present)
-        .map(|(path, _, advice)| format!("{path} has no effect: {advice}"))
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use dragonfly_service::config::Ineffective;
 
     #[test]
     fn every_key_of_the_table_is_accepted_and_named() {
@@ -94,12 +167,15 @@ mod tests {
             }
             let text = format!("{} {{anything: 1}}\n", text.trim_end());
             let raw: Raw = dragonfly_service::config::parse(&text, "manager.yaml").unwrap();
-            assert_eq!(found(&raw), [format!("{path} has no effect: {advice}")]);
+            assert_eq!(
+                Ineffective::warnings(&raw, TABLE),
+                [format!("{path} has no effect: {advice}")]
+            );
         }
     }
 
     #[test]
     fn a_default_file_has_none() {
-        assert!(found(&Raw::default()).is_empty());
+        assert!(Ineffective::warnings(&Raw::default(), TABLE).is_empty());
     }
 }

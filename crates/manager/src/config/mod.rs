@@ -1,9 +1,11 @@
 //! The manager's configuration: [`Raw`] is the file, [`Config`] what it means. After the conversion nothing is "maybe".
 
+mod database;
 mod ineffective;
 mod raw;
 
-pub use ineffective::Ineffective;
+pub use database::{DatabaseConfig, HostPort, Level, Login, RedisConfig, Security, ServerConfig};
+pub use dragonfly_service::config::Ineffective;
 pub use raw::*;
 
 use dragonfly_service::config::{Error, Problems};
@@ -19,15 +21,23 @@ const MIN_KEY_CHARS: usize = 16;
 /// The key in the documentation and the charts of Dragonfly 2: everybody knows it.
 const PUBLISHED_KEY: &str = "ZHJhZ29uZmx5Cg==";
 
+/// How old what a manager remembers of the database may be.
+const LOOK_AFTER: Duration = Duration::from_secs(5);
+
 /// Everything a manager needs to know, resolved and checked.
 #[derive(Debug, Clone)]
 pub struct Config {
     /// How and where to log; the program that starts the manager sees to it.
     pub log: LogConfig,
-    /// Directory of the key for sessions and, usually, of the database. The manager takes it for itself.
+    /// Directory of the embedded database. A manager that has one takes the directory for itself; with a database server
+    /// there is nothing to keep in it.
     pub data_dir: PathBuf,
-    /// File of the database.
-    pub database: PathBuf,
+    /// The database.
+    pub database: DatabaseConfig,
+    /// Redis, if there is one.
+    pub redis: Option<RedisConfig>,
+    /// After how long the manager looks for itself what others changed, when nobody tells it.
+    pub look_after: Duration,
     /// The gRPC server.
     pub grpc: GrpcConfig,
     /// The REST server.
@@ -81,7 +91,7 @@ pub struct RestConfig {
 pub struct AuthConfig {
     /// Shown to those who have to sign in.
     pub realm: String,
-    /// Key of session tokens; absent: a random one in the data directory.
+    /// Key of session tokens; absent: a random one in the database.
     pub key: Option<SecretString>,
     /// How long a session lasts.
     pub session: Duration,
@@ -96,8 +106,10 @@ impl TryFrom<Raw> for Config {
 
     fn try_from(raw: Raw) -> Result<Self, Error> {
         let mut problems = Problems::new();
-        let mut warnings = ineffective::found(&raw);
-        check_database(&raw.database, &mut problems);
+        let mut warnings = Ineffective::warnings(&raw, ineffective::TABLE);
+        let database = database::database(&raw.database, &raw.server.data_dir, &mut problems);
+        let redis = raw.database.redis.as_ref();
+        let redis = redis.and_then(|redis| database::redis(redis, &mut problems));
         let any = any_address(raw.network.enable_ipv6);
         let grpc_ip = match &raw.server.grpc.listen_ip {
             Some(ip) => problems
@@ -120,10 +132,11 @@ impl TryFrom<Raw> for Config {
             "empty",
             "name a directory",
         );
-        let database = raw.database.sqlite.path;
         let config = Self {
             log: log_config(&raw.server, raw.console, raw.verbose),
-            database: database.unwrap_or_else(|| raw.server.data_dir.join("manager.db")),
+            database,
+            redis,
+            look_after: LOOK_AFTER,
             data_dir: raw.server.data_dir,
             grpc: GrpcConfig {
                 addr: SocketAddr::new(grpc_ip, raw.server.grpc.port.start),
@@ -157,21 +170,6 @@ fn log_config(server: &Server, console: bool, verbose: bool) -> LogConfig {
         dir: server.log_dir.clone().filter(|_| !console),
         max_file_size: server.log_max_size.max(1).saturating_mul(MEGABYTE),
         max_files: server.log_max_backups.saturating_add(1),
-    }
-}
-
-/// Data in another database than the one that is used would seem lost, so that is no mere warning.
-fn check_database(database: &Database, problems: &mut Problems) {
-    const REMEDY: &str = "this version keeps its data in SQLite only; leave it out";
-    if let Some(kind) = database.r#type.as_deref().filter(|kind| *kind != "sqlite") {
-        problems.push("database.type", kind, REMEDY);
-    }
-    for (key, found) in [
-        ("database.mysql", database.mysql),
-        ("database.postgres", database.postgres),
-        ("database.polardb", database.polardb),
-    ] {
-        problems.require(!found.present, key, "given", REMEDY);
     }
 }
 
@@ -228,7 +226,11 @@ mod tests {
         assert_eq!(config.rest.addr.to_string(), "0.0.0.0:8080");
         assert_eq!(config.grpc.addr.to_string(), "0.0.0.0:65003");
         assert_eq!(config.metrics, None);
-        assert_eq!(config.database, PathBuf::from("/var/lib/dragonfly/manager/manager.db"));
+        let DatabaseConfig::Sqlite(path) = &config.database else {
+            panic!("{:?}", config.database);
+        };
+        assert_eq!(*path, PathBuf::from("/var/lib/dragonfly/manager/manager.db"));
+        assert!(config.redis.is_none());
         assert_eq!(config.auth.session, Duration::from_secs(336 * 3600));
         assert!(config.auth.force_password_change && !config.auth.cookie_readable);
         assert!(config.auth.key.is_none());
@@ -255,8 +257,7 @@ mod tests {
     #[test]
     fn every_problem_is_told_at_once() {
         let error = config(
-            "server:\n  rest:\n    addr: nowhere\nauth:\n  jwt:\n    key: short\n    timeout: 1s\ndatabase:\n  type: mysql\n  \
-             mysql: {user: u}\n",
+            "server:\n  rest:\n    addr: nowhere\nauth:\n  jwt:\n    key: short\n    timeout: 1s\ndatabase:\n  type: mysql\n",
         )
         .unwrap_err()
         .to_string();
@@ -264,8 +265,7 @@ mod tests {
             "server.rest.addr",
             "auth.jwt.key",
             "auth.jwt.timeout",
-            "database.type",
-            "database.mysql",
+            "database.mysql.host",
         ] {
             assert!(error.contains(key), "{key} in {error}");
         }

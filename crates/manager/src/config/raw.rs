@@ -1,36 +1,20 @@
 //! manager.yaml as it is written: the keys, defaults and units of Dragonfly 2.5, and a few keys of our own.
 
-use super::ineffective::Ineffective;
-use dragonfly_service::config::duration;
-use dragonfly_service::tls;
-use secrecy::{ExposeSecret, SecretString};
-use serde::{Deserialize, Serialize, Serializer};
+mod database;
+
+pub use database::{Database, DatabaseTls, MySql, Postgres, Redis, Sqlite};
+
+use dragonfly_service::config::{Ineffective, duration};
+use dragonfly_service::{config_section, tls};
+use secrecy::SecretString;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Declares a section whose absent keys take the values of its `Default`.
-macro_rules! section {
-    ($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident: $type:ty = $default:expr,)* }) => {
-        $(#[$doc])*
-        #[derive(Debug, Clone, Serialize, Deserialize)]
-        #[serde(deny_unknown_fields, default, rename_all = "camelCase")]
-        pub struct $name {
-            $($(#[$field_doc])* pub $field: $type,)*
-        }
-
-        impl Default for $name {
-            fn default() -> Self {
-                Self { $($field: $default,)* }
-            }
-        }
-    };
-}
-
 const TWO_WEEKS: Duration = Duration::from_secs(14 * 24 * 3600);
 const REQUESTS_PER_SECOND: NonZeroU32 = NonZeroU32::new(4000).expect("4000 is not 0");
 
-section! {
+config_section! {
     /// The whole file.
     Raw {
         /// Logs, data, gRPC and REST.
@@ -68,10 +52,10 @@ section! {
     }
 }
 
-section! {
+config_section! {
     /// Logs, data, gRPC and REST.
     Server {
-        /// Directory of the database and of the key for sessions.
+        /// Directory of the embedded database.
         data_dir: PathBuf = PathBuf::from("/var/lib/dragonfly/manager"),
         /// Directory of the log; absent: standard error.
         log_dir: Option<PathBuf> = None,
@@ -103,7 +87,7 @@ section! {
     }
 }
 
-section! {
+config_section! {
     /// The gRPC server, which schedulers and peers call.
     Grpc {
         /// Address to listen on; absent: all.
@@ -124,7 +108,7 @@ section! {
     }
 }
 
-section! {
+config_section! {
     /// A port.
     Port {
         /// The port; 0 takes a free one.
@@ -135,7 +119,7 @@ section! {
     }
 }
 
-section! {
+config_section! {
     /// The REST server, which people, consoles and scripts call.
     Rest {
         /// Address and port to listen on; without an address: all; port 0 takes a free one.
@@ -145,7 +129,7 @@ section! {
     }
 }
 
-section! {
+config_section! {
     /// Users and their sessions.
     Auth {
         /// Session tokens.
@@ -157,13 +141,13 @@ section! {
     }
 }
 
-section! {
+config_section! {
     /// Session tokens.
     Jwt {
         /// Shown to those who have to sign in.
         realm: String = "Dragonfly".to_owned(),
-        /// Key of the tokens, at least 16 characters; absent: a random one, kept in `server.dataDir`.
-        #[serde(serialize_with = "hidden")]
+        /// Key of the tokens, at least 16 characters; absent: a random one, kept in the database.
+        #[serde(serialize_with = "dragonfly_service::config::hidden")]
         key: Option<SecretString> = None,
         /// How long a session lasts.
         #[serde(with = "duration")]
@@ -174,7 +158,7 @@ section! {
     }
 }
 
-section! {
+config_section! {
     /// The session's cookie.
     Cookie {
         /// Whether scripts of a page may read it, as the console of Dragonfly 2.5 does.
@@ -182,37 +166,7 @@ section! {
     }
 }
 
-section! {
-    /// Where the manager keeps its data.
-    Database {
-        /// `sqlite`.
-        r#type: Option<String> = None,
-        /// The embedded database.
-        sqlite: Sqlite = Sqlite::default(),
-        /// Refused: it would hold data that is not used.
-        #[serde(skip_serializing)]
-        mysql: Ineffective = Ineffective::default(),
-        /// Refused: it would hold data that is not used.
-        #[serde(skip_serializing)]
-        postgres: Ineffective = Ineffective::default(),
-        /// Refused: it would hold data that is not used.
-        #[serde(skip_serializing)]
-        polardb: Ineffective = Ineffective::default(),
-        /// Without effect.
-        #[serde(skip_serializing)]
-        redis: Ineffective = Ineffective::default(),
-    }
-}
-
-section! {
-    /// The embedded database.
-    Sqlite {
-        /// Its file; absent: `manager.db` in `server.dataDir`.
-        path: Option<PathBuf> = None,
-    }
-}
-
-section! {
+config_section! {
     /// Metrics for Prometheus.
     Metrics {
         /// Whether they are served.
@@ -225,19 +179,11 @@ section! {
     }
 }
 
-section! {
+config_section! {
     /// Addresses.
     Network {
         /// Whether servers without an address listen on IPv6 too.
         #[serde(rename = "enableIPv6")]
         enable_ipv6: bool = false,
-    }
-}
-
-/// A secret in a printed configuration: whether there is one.
-fn hidden<S: Serializer>(secret: &Option<SecretString>, serializer: S) -> Result<S::Ok, S::Error> {
-    match secret {
-        Some(secret) if !secret.expose_secret().is_empty() => serializer.serialize_some("********"),
-        _ => serializer.serialize_none(),
     }
 }

@@ -3,6 +3,7 @@
 
 use super::service::Service;
 use super::wire;
+use crate::error::Error;
 use crate::members::{Identity, Member, lease};
 use crate::store::Time;
 use crate::store::entity::{scheduler, seed_peer};
@@ -38,9 +39,11 @@ impl Service {
             .map_err(wire::status)?;
         tracing::debug!(member = %identity, "{} is alive", M::WHAT);
         while self.next(&mut stream).await?.is_some() {
-            lease::renew::<M>(&self.store, lease, Time::now())
-                .await
-                .map_err(wire::status)?;
+            match lease::renew::<M>(&self.store, lease, Time::now()).await {
+                // The next sign of life is the next attempt: a database that restarts need not break every stream.
+                Ok(()) | Err(Error::Unavailable(_)) => {}
+                Err(error) => return Err(wire::status(error)),
+            }
         }
         tracing::debug!(member = %identity, "{} said goodbye", M::WHAT);
         lease::end::<M>(&self.store, lease, Time::now())

@@ -6,6 +6,7 @@ mod wire;
 
 use crate::clusters::Clusters;
 use crate::metrics::Counts;
+use crate::placement::Told;
 use crate::store::Store;
 use dragonfly_api::manager::manager_server::ManagerServer;
 use dragonfly_service::grpc::{self, Limits, MAX_MESSAGE_BYTES};
@@ -57,6 +58,7 @@ impl Grpc {
             store: self.store,
             clusters: self.clusters,
             counts: self.counts,
+            told: Told::new(),
             cancel: cancel.clone(),
         };
         let service = ManagerServer::new(service)

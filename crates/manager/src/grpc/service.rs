@@ -6,7 +6,7 @@ use crate::clusters::Clusters;
 use crate::error::wire_id;
 use crate::members::{self, schedulers, seed_peers};
 use crate::metrics::Counts;
-use crate::placement::{self, Caller};
+use crate::placement::{self, Caller, Told};
 use crate::store::entity::{scheduler, seed_peer};
 use crate::store::{Store, Time};
 use dragonfly_api::manager::manager_server::Manager;
@@ -28,6 +28,7 @@ pub(super) struct Service {
     pub(super) store: Store,
     pub(super) clusters: Clusters,
     pub(super) counts: Counts,
+    pub(super) told: Told,
     pub(super) cancel: CancellationToken,
 }
 
@@ -152,18 +153,23 @@ impl Manager for Service {
 impl Service {
     async fn place(&self, caller: &Caller) -> Result<Response<ListSchedulersResponse>, Status> {
         let now = Time::now();
-        let placement = placement::place(&self.store, &self.clusters, caller, now)
+        let judgement = placement::judge(&self.store, &self.clusters, caller)
             .await
             .map_err(wire::status)?;
-        let reason = placement.choice.reason.word();
+        let reason = judgement.choice.reason.word();
+        if self.told.is_news(caller, &judgement) {
+            tracing::info!(
+                host.name = caller.host_name,
+                host.ip = caller.ip.map(tracing::field::display),
+                cluster.id = judgement.choice.cluster,
+                reason,
+                "{}",
+                judgement.line()
+            );
+        }
+        let placement = judgement.placement(&self.store, now).await.map_err(wire::status)?;
         self.counts.placed(reason);
-        tracing::debug!(
-            host.name = caller.host_name,
-            cluster.id = placement.choice.cluster,
-            reason = %placement.choice,
-            "placed a peer"
-        );
-        let cluster = wire::scheduler_cluster(&placement.cluster);
+        let cluster = wire::scheduler_cluster(judgement.cluster());
         let seed_peers: Vec<SeedPeer> = placement
             .seed_peers
             .into_iter()

@@ -32,6 +32,7 @@ pub(crate) async fn take<M: Member>(store: &Store, member: &Identity, now: Time)
     let rows: Vec<(i64, i64)> = identified::<M>(member)
         .select_only()
         .columns([M::ID, M::LEASE])
+        .lock_exclusive()
         .into_tuple()
         .all(&transaction)
         .await?;

@@ -7,20 +7,33 @@ pub(crate) mod schedulers;
 pub(crate) mod seed_peers;
 
 use crate::error::{Error, row_id};
-use crate::store::Time;
-use dragonfly_api::rest::MemberState;
-use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, Select};
+use crate::store::{Store, Time};
+use dragonfly_api::rest::{Check, MemberState, Page};
+use sea_orm::sea_query::{Expr, ExprTrait, OnConflict};
+use sea_orm::{
+    ActiveModelBehavior, ActiveModelTrait, ColumnTrait, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait,
+    IntoActiveModel, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, Select,
+};
 use std::net::IpAddr;
 
 /// A table of members.
 pub(crate) trait Member: EntityTrait {
+    /// The table of their clusters.
+    type Cluster: EntityTrait;
+
     /// What its rows are called in errors.
     const WHAT: &'static str;
+    /// What their clusters are called in errors.
+    const CLUSTER_WHAT: &'static str;
+    /// Id of a cluster in its own table.
+    const CLUSTER_ID: <Self::Cluster as EntityTrait>::Column;
     /// Id of the cluster.
     const CLUSTER: Self::Column;
     const ID: Self::Column;
     const HOST_NAME: Self::Column;
     const IP: Self::Column;
+    const IDC: Self::Column;
+    const LOCATION: Self::Column;
     const KEEP_ALIVE_INTERVAL: Self::Column;
     const LEASE: Self::Column;
     const LEASE_UNTIL: Self::Column;
@@ -43,6 +56,37 @@ impl std::fmt::Display for Identity {
             write!(f, "({ip}) ")?;
         }
         write!(f, "in cluster {}", self.cluster)
+    }
+}
+
+/// Which members are listed: those that match all that is given.
+#[derive(Debug, Default)]
+struct Wanted {
+    host_name: Option<String>,
+    ip: Option<IpAddr>,
+    idc: Option<String>,
+    location: Option<String>,
+    cluster: Option<u64>,
+    state: Option<MemberState>,
+}
+
+/// Sets the fields of a row that an update names.
+macro_rules! set_given {
+    ($row:ident, $update:ident: $($field:ident),+) => {
+        $(if let Some(value) = $update.$field {
+            $row.$field = sea_orm::ActiveValue::Set(value.into());
+        })+
+    };
+}
+use set_given;
+
+impl Identity {
+    fn new(host_name: &str, ip: IpAddr, cluster: u64) -> Self {
+        Self {
+            host_name: host_name.to_owned(),
+            ip: Some(ip_text(ip)),
+            cluster,
+        }
     }
 }
 
@@ -98,6 +142,101 @@ fn identified<M: Member>(identity: &Identity) -> Select<M> {
         Some(ip) => rows.filter(M::IP.eq(ip.as_str())),
         None => rows,
     }
+}
+
+/// A member says that it is there: a row that is new, or of which `changed` is. It takes the next lease without running
+/// it, so that the end of an earlier instance's stream is of the past.
+async fn upsert<M: Member, A: ActiveModelTrait<Entity = M>>(
+    store: &Store,
+    key: &Identity,
+    row: A,
+    changed: Vec<M::Column>,
+) -> Result<M::Model, Error> {
+    let transaction = store.write().await?;
+    require_cluster::<M>(&transaction, key.cluster).await?;
+    let on_conflict = OnConflict::columns([M::HOST_NAME, M::IP, M::CLUSTER])
+        .update_columns(changed)
+        .value(M::LEASE, Expr::col((M::default(), M::LEASE)).add(1))
+        .to_owned();
+    M::insert(row)
+        .on_conflict(on_conflict)
+        .exec_without_returning(&transaction)
+        .await?;
+    let model = find::<M>(&transaction, key).await?;
+    transaction.commit().await?;
+    Ok(model)
+}
+
+/// Makes a member by hand. It must not exist.
+async fn insert<M, A>(store: &Store, key: &Identity, row: A) -> Result<M::Model, Error>
+where
+    M: Member,
+    M::Model: IntoActiveModel<A>,
+    A: ActiveModelTrait<Entity = M> + ActiveModelBehavior + Send,
+{
+    let transaction = store.write().await?;
+    require_cluster::<M>(&transaction, key.cluster).await?;
+    let model = row
+        .insert(&transaction)
+        .await
+        .map_err(|error| Error::unless_exists(error, M::WHAT, &key.to_string()))?;
+    transaction.commit().await?;
+    Ok(model)
+}
+
+/// Keeps a changed row.
+async fn save<M, A>(transaction: DatabaseTransaction, row: A) -> Result<M::Model, Error>
+where
+    M: Member,
+    M::Model: IntoActiveModel<A>,
+    A: ActiveModelTrait<Entity = M> + ActiveModelBehavior + Send,
+{
+    let model = row
+        .update(&transaction)
+        .await
+        .map_err(|error| Error::unless_exists(error, M::WHAT, "with this name and address in the cluster"))?;
+    transaction.commit().await?;
+    Ok(model)
+}
+
+async fn require_cluster<M: Member>(db: &impl ConnectionTrait, id: u64) -> Result<(), Error> {
+    let cluster = M::Cluster::find().filter(M::CLUSTER_ID.eq(row_id(id))).one(db).await?;
+    cluster.map(drop).ok_or_else(|| Error::no(M::CLUSTER_WHAT, id))
+}
+
+fn wanted<M: Member>(wanted: Wanted, now: Time) -> Select<M> {
+    let mut rows = M::find().order_by_asc(M::ID);
+    let texts = [
+        (M::HOST_NAME, wanted.host_name),
+        (M::IP, wanted.ip.map(ip_text)),
+        (M::IDC, wanted.idc),
+        (M::LOCATION, wanted.location),
+    ];
+    for (column, text) in texts {
+        if let Some(text) = text {
+            rows = rows.filter(column.eq(text));
+        }
+    }
+    if let Some(cluster) = wanted.cluster {
+        rows = rows.filter(M::CLUSTER.eq(row_id(cluster)));
+    }
+    match wanted.state {
+        Some(MemberState::Active) => rows.filter(M::LEASE_UNTIL.gt(now)),
+        Some(MemberState::Inactive) => rows.filter(M::LEASE_UNTIL.lte(now)),
+        None => rows,
+    }
+}
+
+/// One page of rows, and how many there are in total.
+async fn page<M>(store: &Store, rows: Select<M>, page: Page) -> Result<(Vec<M::Model>, u64), Error>
+where
+    M: Member,
+    M::Model: Sync,
+{
+    page.checked()?;
+    let total = rows.clone().count(store.db()).await?;
+    let rows = rows.offset(page.offset()).limit(page.per_page);
+    Ok((rows.all(store.db()).await?, total))
 }
 
 fn state(lease_until: Time, now: Time) -> MemberState {

@@ -1,27 +1,29 @@
 //! Schedulers.
 
-use super::{Identity, Member, ip_text, port, state};
+use super::{Identity, Member, Wanted, ip_text, port, set_given, state};
 use crate::error::{Error, row_id, wire_id};
 use crate::store::entity::scheduler::{ActiveModel, Column, Entity, Model};
 use crate::store::entity::scheduler_cluster;
 use crate::store::{Json, Store, Time};
 use dragonfly_api::rest::{
-    Check, CreateScheduler, FEATURE_PREHEAT, FEATURE_SCHEDULE, MemberState, Page, Scheduler, SchedulerConfig,
-    SchedulerFilter, UpdateScheduler,
+    Check, CreateScheduler, FEATURE_PREHEAT, FEATURE_SCHEDULE, Page, Scheduler, SchedulerConfig, SchedulerFilter,
+    UpdateScheduler,
 };
 use sea_orm::ActiveValue::{NotSet, Set};
-use sea_orm::sea_query::{Expr, ExprTrait, OnConflict};
-use sea_orm::{
-    ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, PaginatorTrait, QueryFilter,
-    QueryOrder, QuerySelect,
-};
+use sea_orm::IntoActiveModel;
 
 impl Member for Entity {
+    type Cluster = scheduler_cluster::Entity;
+
     const WHAT: &'static str = "scheduler";
+    const CLUSTER_WHAT: &'static str = "scheduler cluster";
+    const CLUSTER_ID: scheduler_cluster::Column = scheduler_cluster::Column::Id;
     const CLUSTER: Column = Column::SchedulerClusterId;
     const ID: Column = Column::Id;
     const HOST_NAME: Column = Column::HostName;
     const IP: Column = Column::Ip;
+    const IDC: Column = Column::Idc;
+    const LOCATION: Column = Column::Location;
     const KEEP_ALIVE_INTERVAL: Column = Column::KeepAliveIntervalMs;
     const LEASE: Column = Column::Lease;
     const LEASE_UNTIL: Column = Column::LeaseUntil;
@@ -29,14 +31,10 @@ impl Member for Entity {
 }
 
 /// A scheduler says that it is there, at its start and whenever it changed. It is active with its next sign of life.
-///
-/// It takes the next lease without running it, so that the end of an earlier instance's stream is of the past.
 pub(crate) async fn register(store: &Store, create: CreateScheduler, now: Time) -> Result<Model, Error> {
     create.checked()?;
     let key = identity(&create);
-    let transaction = store.write().await?;
-    require_cluster(&transaction, create.scheduler_cluster_id).await?;
-    let changed = [
+    let changed = vec![
         Column::Port,
         Column::Idc,
         Column::Location,
@@ -44,31 +42,14 @@ pub(crate) async fn register(store: &Store, create: CreateScheduler, now: Time) 
         Column::KeepAliveIntervalMs,
         Column::UpdatedAt,
     ];
-    let on_conflict = OnConflict::columns([Column::HostName, Column::Ip, Column::SchedulerClusterId])
-        .update_columns(changed)
-        .value(Column::Lease, Expr::col((Entity, Column::Lease)).add(1))
-        .to_owned();
-    Entity::insert(row(create, now))
-        .on_conflict(on_conflict)
-        .exec_without_returning(&transaction)
-        .await?;
-    let model = super::find::<Entity>(&transaction, &key).await?;
-    transaction.commit().await?;
-    Ok(model)
+    super::upsert(store, &key, row(create, now), changed).await
 }
 
 /// Makes a scheduler by hand. It must not exist.
 pub(crate) async fn create(store: &Store, create: CreateScheduler, now: Time) -> Result<Model, Error> {
     create.checked()?;
-    let key = identity(&create).to_string();
-    let transaction = store.write().await?;
-    require_cluster(&transaction, create.scheduler_cluster_id).await?;
-    let model = row(create, now)
-        .insert(&transaction)
-        .await
-        .map_err(|error| Error::unless_exists(error, Entity::WHAT, &key))?;
-    transaction.commit().await?;
-    Ok(model)
+    let key = identity(&create);
+    super::insert(store, &key, row(create, now)).await
 }
 
 /// Changes what `update` names and leaves the rest.
@@ -77,20 +58,11 @@ pub(crate) async fn update(store: &Store, id: u64, update: UpdateScheduler, now:
     let transaction = store.write().await?;
     let mut model = super::get::<Entity>(&transaction, id).await?.into_active_model();
     if let Some(cluster) = update.scheduler_cluster_id {
-        require_cluster(&transaction, cluster).await?;
+        super::require_cluster::<Entity>(&transaction, cluster).await?;
         model.scheduler_cluster_id = Set(row_id(cluster));
     }
     if let Some(ip) = update.ip {
         model.ip = Set(ip_text(ip));
-    }
-    if let Some(port) = update.port {
-        model.port = Set(i32::from(port));
-    }
-    if let Some(idc) = update.idc {
-        model.idc = Set(idc);
-    }
-    if let Some(location) = update.location {
-        model.location = Set(location);
     }
     if let Some(features) = update.features {
         model.features = Set(Json(all_if_empty(features)));
@@ -98,13 +70,9 @@ pub(crate) async fn update(store: &Store, id: u64, update: UpdateScheduler, now:
     if let Some(config) = update.config {
         model.keep_alive_interval_ms = Set(interval_ms(config));
     }
+    set_given!(model, update: port, idc, location);
     model.updated_at = Set(now);
-    let model = model
-        .update(&transaction)
-        .await
-        .map_err(|error| Error::unless_exists(error, Entity::WHAT, "with this name and address in the cluster"))?;
-    transaction.commit().await?;
-    Ok(model)
+    super::save(transaction, model).await
 }
 
 /// One page of the schedulers that match, and how many match in total.
@@ -114,31 +82,15 @@ pub(crate) async fn list(
     page: Page,
     now: Time,
 ) -> Result<(Vec<Model>, u64), Error> {
-    page.checked()?;
-    let mut rows = Entity::find().order_by_asc(Column::Id);
-    if let Some(host_name) = filter.host_name {
-        rows = rows.filter(Column::HostName.eq(host_name));
-    }
-    if let Some(ip) = filter.ip {
-        rows = rows.filter(Column::Ip.eq(ip_text(ip)));
-    }
-    if let Some(idc) = filter.idc {
-        rows = rows.filter(Column::Idc.eq(idc));
-    }
-    if let Some(location) = filter.location {
-        rows = rows.filter(Column::Location.eq(location));
-    }
-    if let Some(cluster) = filter.scheduler_cluster_id {
-        rows = rows.filter(Column::SchedulerClusterId.eq(row_id(cluster)));
-    }
-    rows = match filter.state {
-        Some(MemberState::Active) => rows.filter(Column::LeaseUntil.gt(now)),
-        Some(MemberState::Inactive) => rows.filter(Column::LeaseUntil.lte(now)),
-        None => rows,
+    let wanted = Wanted {
+        host_name: filter.host_name,
+        ip: filter.ip,
+        idc: filter.idc,
+        location: filter.location,
+        cluster: filter.scheduler_cluster_id,
+        state: filter.state,
     };
-    let total = rows.clone().count(store.db()).await?;
-    let rows = rows.offset(page.offset()).limit(page.per_page);
-    Ok((rows.all(store.db()).await?, total))
+    super::page(store, super::wanted::<Entity>(wanted, now), page).await
 }
 
 /// As REST shows it.
@@ -166,11 +118,7 @@ pub(crate) fn wire(model: Model, now: Time) -> Scheduler {
 }
 
 fn identity(create: &CreateScheduler) -> Identity {
-    Identity {
-        host_name: create.host_name.clone(),
-        ip: Some(ip_text(create.ip)),
-        cluster: create.scheduler_cluster_id,
-    }
+    Identity::new(&create.host_name, create.ip, create.scheduler_cluster_id)
 }
 
 fn row(create: CreateScheduler, now: Time) -> ActiveModel {
@@ -202,11 +150,4 @@ fn all_if_empty(features: Vec<String>) -> Vec<String> {
 
 fn interval_ms(config: SchedulerConfig) -> i64 {
     i64::try_from(config.manager_keep_alive_interval / 1_000_000).unwrap_or(i64::MAX)
-}
-
-async fn require_cluster(db: &impl ConnectionTrait, id: u64) -> Result<(), Error> {
-    match scheduler_cluster::Entity::find_by_id(row_id(id)).one(db).await? {
-        Some(_) => Ok(()),
-        None => Err(Error::no("scheduler cluster", id)),
-    }
 }

@@ -1,27 +1,29 @@
 //! Seed peers.
 
-use super::{Identity, Member, ip_text, lease, port, state};
+use super::{Identity, Member, Wanted, ip_text, lease, port, set_given, state};
 use crate::error::{Error, row_id, wire_id};
 use crate::store::entity::seed_peer::{ActiveModel, Column, Entity, Model};
 use crate::store::entity::seed_peer_cluster;
 use crate::store::{Store, Time};
-use dragonfly_api::rest::{
-    Check, CreateSeedPeer, MemberState, Page, SeedPeer, SeedPeerFilter, SeedPeerType, UpdateSeedPeer,
-};
+use dragonfly_api::rest::{Check, CreateSeedPeer, Page, SeedPeer, SeedPeerFilter, SeedPeerType, UpdateSeedPeer};
 use sea_orm::ActiveValue::{NotSet, Set};
-use sea_orm::sea_query::{Expr, ExprTrait, OnConflict};
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, PaginatorTrait, QueryFilter,
-    QueryOrder, QuerySelect,
+    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect,
 };
 use std::net::IpAddr;
 
 impl Member for Entity {
+    type Cluster = seed_peer_cluster::Entity;
+
     const WHAT: &'static str = "seed peer";
+    const CLUSTER_WHAT: &'static str = "seed peer cluster";
+    const CLUSTER_ID: seed_peer_cluster::Column = seed_peer_cluster::Column::Id;
     const CLUSTER: Column = Column::SeedPeerClusterId;
     const ID: Column = Column::Id;
     const HOST_NAME: Column = Column::HostName;
     const IP: Column = Column::Ip;
+    const IDC: Column = Column::Idc;
+    const LOCATION: Column = Column::Location;
     const KEEP_ALIVE_INTERVAL: Column = Column::KeepAliveIntervalMs;
     const LEASE: Column = Column::Lease;
     const LEASE_UNTIL: Column = Column::LeaseUntil;
@@ -34,12 +36,10 @@ impl Member for Entity {
 pub(crate) async fn register(store: &Store, create: CreateSeedPeer, now: Time) -> Result<Model, Error> {
     create.checked()?;
     let key = identity(&create);
-    let transaction = store.write().await?;
-    require_cluster(&transaction, create.seed_peer_cluster_id).await?;
     let mut row = row(create, now);
     row.lease_until = Set(now.plus(lease::DEFAULT_INTERVAL * lease::INTERVALS));
     row.last_keep_alive_at = Set(Some(now));
-    let changed = [
+    let changed = vec![
         Column::Type,
         Column::Port,
         Column::DownloadPort,
@@ -49,31 +49,14 @@ pub(crate) async fn register(store: &Store, create: CreateSeedPeer, now: Time) -
         Column::LastKeepAliveAt,
         Column::UpdatedAt,
     ];
-    let on_conflict = OnConflict::columns([Column::HostName, Column::Ip, Column::SeedPeerClusterId])
-        .update_columns(changed)
-        .value(Column::Lease, Expr::col((Entity, Column::Lease)).add(1))
-        .to_owned();
-    Entity::insert(row)
-        .on_conflict(on_conflict)
-        .exec_without_returning(&transaction)
-        .await?;
-    let model = super::find::<Entity>(&transaction, &key).await?;
-    transaction.commit().await?;
-    Ok(model)
+    super::upsert(store, &key, row, changed).await
 }
 
 /// Makes a seed peer by hand. It must not exist.
 pub(crate) async fn create(store: &Store, create: CreateSeedPeer, now: Time) -> Result<Model, Error> {
     create.checked()?;
-    let key = identity(&create).to_string();
-    let transaction = store.write().await?;
-    require_cluster(&transaction, create.seed_peer_cluster_id).await?;
-    let model = row(create, now)
-        .insert(&transaction)
-        .await
-        .map_err(|error| Error::unless_exists(error, Entity::WHAT, &key))?;
-    transaction.commit().await?;
-    Ok(model)
+    let key = identity(&create);
+    super::insert(store, &key, row(create, now)).await
 }
 
 /// Changes what `update` names and leaves the rest.
@@ -82,34 +65,15 @@ pub(crate) async fn update(store: &Store, id: u64, update: UpdateSeedPeer, now: 
     let transaction = store.write().await?;
     let mut model = super::get::<Entity>(&transaction, id).await?.into_active_model();
     if let Some(cluster) = update.seed_peer_cluster_id {
-        require_cluster(&transaction, cluster).await?;
+        super::require_cluster::<Entity>(&transaction, cluster).await?;
         model.seed_peer_cluster_id = Set(row_id(cluster));
     }
     if let Some(ip) = update.ip {
         model.ip = Set(ip_text(ip));
     }
-    if let Some(port) = update.port {
-        model.port = Set(i32::from(port));
-    }
-    if let Some(port) = update.download_port {
-        model.download_port = Set(i32::from(port));
-    }
-    if let Some(port) = update.object_storage_port {
-        model.object_storage_port = Set(i32::from(port));
-    }
-    if let Some(idc) = update.idc {
-        model.idc = Set(idc);
-    }
-    if let Some(location) = update.location {
-        model.location = Set(location);
-    }
+    set_given!(model, update: port, download_port, object_storage_port, idc, location);
     model.updated_at = Set(now);
-    let model = model
-        .update(&transaction)
-        .await
-        .map_err(|error| Error::unless_exists(error, Entity::WHAT, "with this name and address in the cluster"))?;
-    transaction.commit().await?;
-    Ok(model)
+    super::save(transaction, model).await
 }
 
 /// A seed peer says that it leaves, all of them with this name if it gives no address. Nothing to remove is no error.
@@ -144,37 +108,22 @@ pub(crate) async fn list(
     page: Page,
     now: Time,
 ) -> Result<(Vec<Model>, u64), Error> {
-    page.checked()?;
-    let mut rows = Entity::find().order_by_asc(Column::Id);
-    if let Some(host_name) = filter.host_name {
-        rows = rows.filter(Column::HostName.eq(host_name));
-    }
+    let wanted = Wanted {
+        host_name: filter.host_name,
+        ip: filter.ip,
+        idc: filter.idc,
+        location: filter.location,
+        cluster: filter.seed_peer_cluster_id,
+        state: filter.state,
+    };
+    let mut rows = super::wanted::<Entity>(wanted, now);
     if let Some(kind) = filter.r#type {
         rows = rows.filter(Column::Type.eq(kind_word(kind)));
-    }
-    if let Some(ip) = filter.ip {
-        rows = rows.filter(Column::Ip.eq(ip_text(ip)));
     }
     if let Some(port) = filter.port {
         rows = rows.filter(Column::Port.eq(i32::from(port)));
     }
-    if let Some(idc) = filter.idc {
-        rows = rows.filter(Column::Idc.eq(idc));
-    }
-    if let Some(location) = filter.location {
-        rows = rows.filter(Column::Location.eq(location));
-    }
-    if let Some(cluster) = filter.seed_peer_cluster_id {
-        rows = rows.filter(Column::SeedPeerClusterId.eq(row_id(cluster)));
-    }
-    rows = match filter.state {
-        Some(MemberState::Active) => rows.filter(Column::LeaseUntil.gt(now)),
-        Some(MemberState::Inactive) => rows.filter(Column::LeaseUntil.lte(now)),
-        None => rows,
-    };
-    let total = rows.clone().count(store.db()).await?;
-    let rows = rows.offset(page.offset()).limit(page.per_page);
-    Ok((rows.all(store.db()).await?, total))
+    super::page(store, rows, page).await
 }
 
 /// As REST shows it.
@@ -199,11 +148,7 @@ pub(crate) fn wire(model: Model, now: Time) -> SeedPeer {
 }
 
 fn identity(create: &CreateSeedPeer) -> Identity {
-    Identity {
-        host_name: create.host_name.clone(),
-        ip: Some(ip_text(create.ip)),
-        cluster: create.seed_peer_cluster_id,
-    }
+    Identity::new(&create.host_name, create.ip, create.seed_peer_cluster_id)
 }
 
 fn row(create: CreateSeedPeer, now: Time) -> ActiveModel {
@@ -230,12 +175,5 @@ fn row(create: CreateSeedPeer, now: Time) -> ActiveModel {
 fn kind_word(kind: SeedPeerType) -> &'static str {
     match kind {
         SeedPeerType::Super => "super",
-    }
-}
-
-async fn require_cluster(db: &impl ConnectionTrait, id: u64) -> Result<(), Error> {
-    match seed_peer_cluster::Entity::find_by_id(row_id(id)).one(db).await? {
-        Some(_) => Ok(()),
-        None => Err(Error::no("seed peer cluster", id)),
     }
 }

@@ -4,11 +4,13 @@ use super::Rest;
 use super::error::Problem;
 use super::input::{Id, Input, Params};
 use super::page;
+use crate::error::Error;
+use crate::placement::{self, Caller};
 use crate::store::Time;
 use axum::Json;
 use axum::extract::{OriginalUri, State};
 use axum::response::Response;
-use dragonfly_api::rest::{self, CreateCluster, Page, UpdateCluster};
+use dragonfly_api::rest::{self, Check, ClusterMatch, CreateCluster, MatchQuery, Page, UpdateCluster};
 use serde::Deserialize;
 
 /// Which clusters are listed.
@@ -30,6 +32,25 @@ pub(super) async fn list(
 
 pub(super) async fn get(State(rest): State<Rest>, Id(id): Id) -> Result<Json<rest::Cluster>, Problem> {
     Ok(Json(rest.clusters.get(id).await?.into()))
+}
+
+/// Which cluster would serve a host, and why.
+pub(super) async fn find(
+    State(rest): State<Rest>,
+    Params(query): Params<MatchQuery>,
+) -> Result<Json<ClusterMatch>, Problem> {
+    query.checked().map_err(Error::from)?;
+    let caller = Caller {
+        is_seed_peer: query.seed_peer,
+        ip: query.address(),
+        host_name: query.hostname,
+        idc: query.idc,
+        location: query.location,
+        // 0 is how a configuration says that it names none.
+        pinned: query.scheduler_cluster_id.filter(|id| *id != 0),
+    };
+    let judgement = placement::judge(&rest.store, &rest.clusters, &caller).await?;
+    Ok(Json(judgement.wire(&rest.store, Time::now()).await?))
 }
 
 pub(super) async fn create(

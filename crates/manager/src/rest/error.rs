@@ -97,7 +97,8 @@ impl From<users::Error> for Problem {
                 ..Self::new(StatusCode::TOO_MANY_REQUESTS, message)
             },
             users::Error::Invalid(errors) => Self::unprocessable(errors),
-            users::Error::Hash(_) | users::Error::Store(_) => Self::ours(&error),
+            users::Error::Store(error) => error.into(),
+            users::Error::Hash(_) => Self::ours(&error),
         }
     }
 }

@@ -100,6 +100,7 @@ fn permitted() -> Router<Rest> {
             "/clusters/{id}",
             get(clusters::get).patch(clusters::update).delete(clusters::delete),
         )
+        .route("/clusters/match", get(clusters::find))
         .route("/scheduler-clusters", get(clusters::list_scheduler_clusters))
         .route("/scheduler-clusters/{id}", get(clusters::get_scheduler_cluster))
         .route("/seed-peer-clusters", get(clusters::list_seed_peer_clusters))

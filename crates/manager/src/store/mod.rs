@@ -1,35 +1,38 @@
-//! Keeping intent: the manager's database. One schema and one set of queries for every SQL engine; today's engine is
-//! SQLite, in one file of the data directory.
+//! Keeping intent: the manager's database. One schema and one set of queries for SQLite, MySQL, MariaDB and PostgreSQL.
 //!
-//! Invariants: the schema is made and changed by [`migrations`] only, each in one transaction; the first start's rows
-//! are written by [`seed`], once; exactly one scheduler cluster is the default.
+//! Invariants: the schema is made and changed by [`migrations`] only, under a lock that all managers of a database
+//! share; the first start's rows are written by [`seed`], once; exactly one scheduler cluster is the default.
+//!
+//! Transactions read what was committed. One that reads a row to write it again locks it when it reads
+//! (`lock_exclusive`), since on a server others write at the same time; SQLite has one writer and ignores the wish.
 
 pub(crate) mod entity;
 mod json;
+mod lock;
 mod migrations;
 pub(crate) mod seed;
+mod server;
+mod sqlite;
 mod time;
 
 pub(crate) use json::Json;
 pub(crate) use time::Time;
 
+use crate::config::DatabaseConfig;
 use sea_orm::{
-    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbErr, SqliteTransactionMode,
-    TransactionOptions, TransactionTrait,
+    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, IsolationLevel, RuntimeErr,
+    SqliteTransactionMode, SqlxError, TransactionOptions, TransactionTrait,
 };
 use sea_orm_migration::MigratorTrait;
-use std::fs::OpenOptions;
 use std::io;
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+#[cfg(test)]
+use std::path::Path;
+use std::path::PathBuf;
 
 /// The most connections to the database.
-const MAX_CONNECTIONS: u32 = 8;
-/// How long a writer waits for another one, and a query for a connection.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+const MAX_CONNECTIONS: u32 = 16;
 
-/// A store that can't be opened. The disk's or the operator's fault.
+/// A store that can't be opened. The disk's, the server's or the operator's fault.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// The database's file can't be created.
@@ -42,19 +45,22 @@ pub enum OpenError {
         source: io::Error,
     },
     /// The database can't be opened.
-    #[error("can't open the database {}", path.display())]
+    #[error("can't open the database {database}")]
     Connect {
-        /// Its file.
-        path: PathBuf,
+        /// Its file, or its server and name.
+        database: String,
         /// Why not.
         #[source]
         source: DbErr,
     },
+    /// Another manager prepares the database for longer than anybody should.
+    #[error("another manager has been preparing the database for {} s; look at its log", lock::WAIT.as_secs())]
+    Busy,
     /// The schema can't be brought up to date.
-    #[error("can't bring the schema of {} up to date", path.display())]
+    #[error("can't bring the schema of {database} up to date")]
     Migrate {
-        /// Its file.
-        path: PathBuf,
+        /// Its file, or its server and name.
+        database: String,
         /// Why not.
         #[source]
         source: DbErr,
@@ -71,25 +77,26 @@ pub(crate) struct Store {
 }
 
 impl Store {
-    /// Opens the SQLite database at `path`, which it creates, and brings its schema up to date.
+    /// Opens the database and brings its schema up to date. A server that does not answer yet is waited for.
+    pub(crate) async fn open(config: &DatabaseConfig) -> Result<Self, OpenError> {
+        let (db, name) = match config {
+            DatabaseConfig::Sqlite(path) => (sqlite::open(path).await?, path.display().to_string()),
+            DatabaseConfig::MySql(server) => server::open(DbBackend::MySql, server).await?,
+            DatabaseConfig::Postgres(server) => server::open(DbBackend::Postgres, server).await?,
+        };
+        let store = Self { db };
+        let lock = lock::take(&store).await?;
+        migrations::Migrator::up(&store.db, None)
+            .await
+            .map_err(|source| OpenError::Migrate { database: name, source })?;
+        lock.release().await?;
+        Ok(store)
+    }
+
+    /// The embedded database at `path`.
+    #[cfg(test)]
     pub(crate) async fn open_sqlite(path: &Path) -> Result<Self, OpenError> {
-        create(path).map_err(|source| OpenError::Create {
-            path: path.to_owned(),
-            source,
-        })?;
-        let db = Database::connect(sqlite_options(path))
-            .await
-            .map_err(|source| OpenError::Connect {
-                path: path.to_owned(),
-                source,
-            })?;
-        migrations::Migrator::up(&db, None)
-            .await
-            .map_err(|source| OpenError::Migrate {
-                path: path.to_owned(),
-                source,
-            })?;
-        Ok(Self { db })
+        Self::open(&DatabaseConfig::Sqlite(path.to_owned())).await
     }
 
     /// For reads and for writes of one statement.
@@ -97,15 +104,20 @@ impl Store {
         &self.db
     }
 
-    /// A transaction that may write. It has the right to write from its first statement: one that read first and wrote
-    /// later would fail, without waiting, whenever another wrote in between.
+    /// A transaction that may write. On SQLite it has the right to write from its first statement: one that read first
+    /// and wrote later would fail, without waiting, whenever another wrote in between.
     pub(crate) async fn write(&self) -> Result<DatabaseTransaction, DbErr> {
-        self.db
-            .begin_with_options(TransactionOptions {
+        let options = match self.db.get_database_backend() {
+            DbBackend::Sqlite => TransactionOptions {
                 sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
                 ..TransactionOptions::default()
-            })
-            .await
+            },
+            _ => TransactionOptions {
+                isolation_level: Some(IsolationLevel::ReadCommitted),
+                ..TransactionOptions::default()
+            },
+        };
+        self.db.begin_with_options(options).await
     }
 
     /// Whether the database answers.
@@ -119,81 +131,26 @@ impl Store {
     }
 }
 
-/// Makes the file if it is missing, for its owner only: it holds hashes of passwords. SQLite gives the files beside it
-/// the same mode.
-fn create(path: &Path) -> io::Result<()> {
-    let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(false).mode(0o600);
-    options.open(path).map(drop)
-}
-
-fn sqlite_options(path: &Path) -> ConnectOptions {
-    let path = path.to_owned();
-    // The URL only names the engine: a path in it would have to be escaped.
-    let mut options = ConnectOptions::new("sqlite://manager.db");
-    options
-        .max_connections(MAX_CONNECTIONS)
-        .acquire_timeout(BUSY_TIMEOUT)
-        .sqlx_logging(false)
-        .map_sqlx_sqlite_opts(move |options| {
-            options
-                .filename(&path)
-                .pragma("journal_mode", "WAL")
-                .busy_timeout(BUSY_TIMEOUT)
-                .foreign_keys(true)
-        });
-    options
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::os::unix::fs::PermissionsExt;
-
-    #[tokio::test]
-    async fn the_database_waits_for_other_writers_keeps_a_log_and_checks_references() {
-        let dir = tempfile::tempdir().unwrap();
-        let store = Store::open_sqlite(&dir.path().join("a b%20?.db")).await.unwrap();
-        for (pragma, column, expected) in [
-            ("journal_mode", "journal_mode", "wal"),
-            ("busy_timeout", "timeout", "5000"),
-            ("foreign_keys", "foreign_keys", "1"),
-        ] {
-            let row = store
-                .db()
-                .query_one_raw(sea_orm::Statement::from_string(
-                    sea_orm::DbBackend::Sqlite,
-                    format!("SELECT CAST({column} AS TEXT) FROM pragma_{pragma}"),
-                ))
-                .await
-                .unwrap()
-                .unwrap();
-            assert_eq!(row.try_get_by_index::<String>(0).unwrap(), expected, "{pragma}");
+/// Whether the same may succeed a moment later: the server is away or starts, or two transactions were in each other's
+/// way.
+pub(crate) fn may_pass(error: &DbErr) -> bool {
+    let runtime = match error {
+        DbErr::ConnectionAcquire(_) => return true,
+        DbErr::Conn(runtime) | DbErr::Exec(runtime) | DbErr::Query(runtime) => runtime,
+        _ => return false,
+    };
+    let RuntimeErr::SqlxError(error) = runtime else {
+        return false;
+    };
+    match error.as_ref() {
+        SqlxError::Io(_) | SqlxError::PoolTimedOut | SqlxError::WorkerCrashed | SqlxError::Protocol(_) => true,
+        SqlxError::Database(error) => {
+            // Of PostgreSQL and of MySQL: conflicts between transactions, a server that starts or stops.
+            const PASSING: [&str; 9] = [
+                "40001", "40P01", "55P03", "57P01", "57P02", "57P03", "53300", "08004", "08S01",
+            ];
+            error.code().is_some_and(|code| PASSING.contains(&code.as_ref()))
         }
-        store.ping().await.unwrap();
-        for suffix in ["", "-wal"] {
-            let file = dir.path().join(format!("a b%20?.db{suffix}"));
-            let mode = std::fs::metadata(file).unwrap().permissions().mode();
-            assert_eq!(mode & 0o777, 0o600, "{suffix}");
-        }
-        store.close().await.unwrap();
-        assert!(dir.path().join("a b%20?.db").exists());
-        assert!(!dir.path().join("a b%20?.db-wal").exists());
-    }
-
-    #[tokio::test]
-    async fn opening_again_changes_nothing() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("manager.db");
-        for _ in 0..2 {
-            let store = Store::open_sqlite(&path).await.unwrap();
-            assert!(
-                migrations::Migrator::get_pending_migrations(store.db())
-                    .await
-                    .unwrap()
-                    .is_empty()
-            );
-            store.close().await.unwrap();
-        }
+        _ => false,
     }
 }

@@ -3,9 +3,9 @@
 use super::entity::{
     cluster_link, config, role, role_permission, scheduler_cluster, seed_peer_cluster, user, user_role,
 };
-use super::{Json, OpenError, Store, Time};
+use super::{Json, OpenError, Store, Time, lock};
 use sea_orm::ActiveValue::{NotSet, Set};
-use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait, PaginatorTrait, SqlErr};
+use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, EntityTrait, PaginatorTrait, SqlErr};
 
 /// Name of the first user.
 pub(crate) const ROOT: &str = "root";
@@ -38,32 +38,50 @@ pub(crate) async fn is_done(store: &Store) -> Result<bool, OpenError> {
     has_users(store.db()).await.map_err(OpenError::Seed)
 }
 
-/// Writes the first start's rows, all or none. It does nothing if they are there, even if another manager writes them
-/// at the same time.
-pub(crate) async fn run(store: &Store, password: FirstPassword, now: Time) -> Result<(), OpenError> {
+/// Writes the first start's rows, all or none, and returns whether it did: if they are there it does nothing. Managers
+/// that start at the same moment wait for each other.
+pub(crate) async fn run(store: &Store, password: FirstPassword, now: Time) -> Result<bool, OpenError> {
+    let lock = lock::take(store).await?;
     let result = async {
         let transaction = store.write().await?;
-        if !has_users(&transaction).await? {
+        let first = !has_users(&transaction).await?;
+        if first {
             first_cluster(&transaction, now).await?;
             let root = roles(&transaction).await?;
             first_user(&transaction, password, root, now).await?;
             settings(&transaction, now).await?;
+            after_explicit_ids(&transaction).await?;
         }
-        transaction.commit().await
+        transaction.commit().await?;
+        Ok::<_, DbErr>(first)
     };
-    match result.await {
-        Err(error) if !matches!(error.sql_err(), Some(SqlErr::UniqueConstraintViolation(_))) => {
-            Err(OpenError::Seed(error))
-        }
-        _ => Ok(()),
-    }
+    let first = match result.await {
+        Ok(first) => first,
+        Err(error) if matches!(error.sql_err(), Some(SqlErr::UniqueConstraintViolation(_))) => false,
+        Err(error) => return Err(OpenError::Seed(error)),
+    };
+    lock.release().await?;
+    Ok(first)
 }
 
 async fn has_users(db: &impl ConnectionTrait) -> Result<bool, DbErr> {
     Ok(user::Entity::find().count(db).await? > 0)
 }
 
-/// Its ids are explicit, since values files name them; an engine whose sequences do not follow explicit ids must be told.
+/// PostgreSQL's sequences do not follow explicit ids and must be told.
+async fn after_explicit_ids(transaction: &DatabaseTransaction) -> Result<(), DbErr> {
+    if transaction.get_database_backend() != DbBackend::Postgres {
+        return Ok(());
+    }
+    for table in ["scheduler_cluster", "seed_peer_cluster", "user"] {
+        let sql =
+            format!("SELECT setval(pg_get_serial_sequence('\"{table}\"', 'id'), (SELECT MAX(id) FROM \"{table}\"))");
+        transaction.execute_unprepared(&sql).await?;
+    }
+    Ok(())
+}
+
+/// Its ids are explicit, since values files name them.
 async fn first_cluster(transaction: &DatabaseTransaction, now: Time) -> Result<(), DbErr> {
     scheduler_cluster::Entity::insert(scheduler_cluster::ActiveModel {
         id: Set(FIRST_ID),
@@ -200,9 +218,9 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open_sqlite(&dir.path().join("manager.db")).await.unwrap();
         assert!(!is_done(&store).await.unwrap());
-        run(&store, password("first"), Time(1)).await.unwrap();
+        assert!(run(&store, password("first"), Time(1)).await.unwrap());
         assert!(is_done(&store).await.unwrap());
-        run(&store, password("second"), Time(2)).await.unwrap();
+        assert!(!run(&store, password("second"), Time(2)).await.unwrap());
         assert_eq!(counts(&store).await, [1, 1, 1, 1, 2, 1, 1]);
         let root = user::Entity::find_by_id(FIRST_ID)
             .one(store.db())
@@ -235,8 +253,7 @@ mod tests {
             run(&one, password("one"), Time(1)),
             run(&other, password("other"), Time(1))
         );
-        first.unwrap();
-        second.unwrap();
+        assert!(first.unwrap() != second.unwrap());
         assert_eq!(counts(&one).await, [1, 1, 1, 1, 2, 1, 1]);
     }
 }

@@ -9,7 +9,6 @@ mod session;
 mod throttle;
 
 pub(crate) use password::{Error as HashError, Hasher};
-pub use session::KeyError;
 pub(crate) use session::{Sessions, key_in};
 
 use crate::store::entity::{role_permission, user, user_role};
@@ -54,8 +53,14 @@ pub(crate) enum Error {
     #[error("a password can't be hashed")]
     Hash(#[from] password::Error),
     /// The database failed. Ours.
-    #[error("the database failed")]
-    Store(#[from] DbErr),
+    #[error(transparent)]
+    Store(#[from] crate::error::Error),
+}
+
+impl From<DbErr> for Error {
+    fn from(error: DbErr) -> Self {
+        Self::Store(error.into())
+    }
 }
 
 /// What a caller wants to do with a kind of object.

@@ -1,39 +1,21 @@
 //! Sessions are signed tokens (HS256), so that every manager with the same key knows them. They name a user and the
 //! epoch of the user's password; a session of an earlier epoch is void.
 
-use crate::store::Time;
+use crate::store::entity::secret;
+use crate::store::{Store, Time};
 use dragonfly_api::rest::Session;
-use dragonfly_service::fs;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
+use sea_orm::ActiveValue::Set;
+use sea_orm::{DbErr, EntityTrait, SqlErr};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use std::fmt;
-use std::io;
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Bytes of a key that we make.
 const KEY_BYTES: usize = 32;
-
-/// A key that can't be read or kept. The disk's or the operator's fault.
-#[derive(Debug, thiserror::Error)]
-pub enum KeyError {
-    /// The file can't be read.
-    #[error("can't read {}", path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// Why not.
-        #[source]
-        source: io::Error,
-    },
-    /// The file is too short to be a key.
-    #[error("{} holds no key; remove it, and all sessions end", .0.display())]
-    Short(PathBuf),
-    /// A new key can't be kept.
-    #[error("can't keep a new key for sessions")]
-    Write(#[from] fs::Error),
-}
+/// Name of the key in the table of secrets.
+const KEY: &str = "session key";
 
 /// What a token says.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -101,27 +83,30 @@ impl Sessions {
     }
 }
 
-/// The key kept in `path`, which is made if it is missing and is readable by its owner only.
-pub(crate) fn key_in(path: &Path) -> Result<SecretString, KeyError> {
-    match std::fs::read_to_string(path) {
-        Ok(key) if key.trim().len() >= 2 * KEY_BYTES => Ok(key.trim().into()),
-        Ok(_) => Err(KeyError::Short(path.to_owned())),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let key = hex::encode(rand::random::<[u8; KEY_BYTES]>());
-            fs::write_atomic(path, key.as_bytes(), 0o600)?;
-            Ok(key.into())
-        }
-        Err(source) => Err(KeyError::Read {
-            path: path.to_owned(),
-            source,
-        }),
+/// The key in the database, which all its managers share. The first one that looks for it makes it.
+pub(crate) async fn key_in(store: &Store, now: Time) -> Result<SecretString, DbErr> {
+    let find = || secret::Entity::find_by_id(KEY).one(store.db());
+    if let Some(key) = find().await? {
+        return Ok(key.value.into());
     }
+    let made = secret::Entity::insert(secret::ActiveModel {
+        name: Set(KEY.to_owned()),
+        value: Set(hex::encode(rand::random::<[u8; KEY_BYTES]>())),
+        created_at: Set(now),
+    });
+    match made.exec_without_returning(store.db()).await {
+        Err(error) if !matches!(error.sql_err(), Some(SqlErr::UniqueConstraintViolation(_))) => return Err(error),
+        // Made by us, or by another manager at the same moment.
+        _ => {}
+    }
+    let key = find().await?;
+    let missing = || DbErr::RecordNotFound(format!("the {KEY} was removed as soon as it was made"));
+    Ok(key.ok_or_else(missing)?.value.into())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::fs::PermissionsExt;
 
     const DAY: Duration = Duration::from_secs(86400);
 
@@ -149,14 +134,19 @@ mod tests {
         assert!(sessions("k").verify(&format!("{header}.{claims}.")).is_none());
     }
 
-    #[test]
-    fn a_key_is_made_once_and_only_its_owner_may_read_it() {
+    #[tokio::test]
+    async fn a_key_is_made_once_for_all_managers_of_a_database() {
         let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("session.key");
-        let made = key_in(&path).unwrap();
-        assert_eq!(made.expose_secret(), key_in(&path).unwrap().expose_secret());
-        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-        std::fs::write(&path, "short").unwrap();
-        assert!(matches!(key_in(&path), Err(KeyError::Short(_))));
+        let path = dir.path().join("manager.db");
+        let one = Store::open_sqlite(&path).await.unwrap();
+        let other = Store::open_sqlite(&path).await.unwrap();
+        let (first, second) = tokio::join!(key_in(&one, Time(1)), key_in(&other, Time(1)));
+        let first = first.unwrap();
+        assert_eq!(first.expose_secret().len(), 2 * KEY_BYTES);
+        assert_eq!(first.expose_secret(), second.unwrap().expose_secret());
+        assert_eq!(
+            first.expose_secret(),
+            key_in(&one, Time(2)).await.unwrap().expose_secret()
+        );
     }
 }

@@ -1,6 +1,6 @@
 //! Members through gRPC.
 
-use crate::room::{Alive, Room, eventually, living_scheduler, peer, scheduler, seed_peer};
+use crate::room::{Alive, Engine, Room, eventually, living_scheduler, on_every_engine, peer, scheduler, seed_peer};
 use dragonfly_api::manager::{
     DeleteSeedPeerRequest, GetSchedulerRequest, GetSeedPeerRequest, KeepAliveRequest, ListApplicationsRequest,
     ListSeedPeersRequest, SourceType, UpdateSchedulerRequest,
@@ -23,9 +23,8 @@ fn parsed(bytes: &[u8]) -> Value {
     serde_json::from_slice(bytes).unwrap()
 }
 
-#[tokio::test]
-async fn a_scheduler_is_active_with_its_first_sign_of_life_and_inactive_after_its_goodbye() {
-    let room = Room::start().await;
+async fn a_scheduler_is_active_with_its_first_sign_of_life_and_inactive_after_its_goodbye(engine: Engine) {
+    let room = Room::start(engine).await;
     let mut client = room.grpc().await;
     let registered = client.update_scheduler(scheduler("s", 1)).await.unwrap().into_inner();
     assert_eq!(registered.state, "inactive");
@@ -49,9 +48,8 @@ async fn a_scheduler_is_active_with_its_first_sign_of_life_and_inactive_after_it
     assert_eq!(root.state_of_scheduler(registered.id).await, "inactive");
 }
 
-#[tokio::test]
-async fn a_broken_stream_leaves_the_lease_and_an_old_streams_end_cannot_end_a_newer_one() {
-    let room = Room::start().await;
+async fn a_broken_stream_leaves_the_lease_and_an_old_streams_end_cannot_end_a_newer_one(engine: Engine) {
+    let room = Room::start(engine).await;
     let root = room.root().await;
     let (id, old) = living_scheduler(&room, "s", 1).await;
     let new = Alive::open(room.grpc().await, "s", 1).await;
@@ -66,13 +64,12 @@ async fn a_broken_stream_leaves_the_lease_and_an_old_streams_end_cannot_end_a_ne
     assert_eq!(root.state_of_scheduler(id).await, "active");
     let _never_ended = new.tear();
     // A manager that has stopped has seen the end of all streams, and nobody said goodbye on this one.
-    let room = Room::start_in(room.stop().await, |_| {}).await;
+    let room = Room::start_on(&room.stop().await, |_| {}).await;
     assert_eq!(room.root().await.state_of_scheduler(id).await, "active");
 }
 
-#[tokio::test]
-async fn a_scheduler_on_another_port_is_the_same_scheduler() {
-    let room = Room::start().await;
+async fn a_scheduler_on_another_port_is_the_same_scheduler(engine: Engine) {
+    let room = Room::start(engine).await;
     let mut client = room.grpc().await;
     let first = client.update_scheduler(scheduler("s", 1)).await.unwrap().into_inner();
     let moved = UpdateSchedulerRequest {
@@ -95,9 +92,8 @@ async fn a_scheduler_on_another_port_is_the_same_scheduler() {
     assert_eq!(row["config"]["manager_keep_alive_interval"], 1_000_000_000);
 }
 
-#[tokio::test]
-async fn an_unknown_or_removed_member_is_told_to_register() {
-    let room = Room::start().await;
+async fn an_unknown_or_removed_member_is_told_to_register(engine: Engine) {
+    let room = Room::start(engine).await;
     let unknown = Alive::open(room.grpc().await, "nobody", 1).await;
     assert_eq!(unknown.ended().await.unwrap_err().code(), Code::NotFound);
     let (id, alive) = living_scheduler(&room, "s", 1).await;
@@ -107,9 +103,8 @@ async fn an_unknown_or_removed_member_is_told_to_register() {
     assert_eq!(status.code(), Code::NotFound, "{status}");
 }
 
-#[tokio::test]
-async fn a_scheduler_reads_its_clusters_configuration_as_it_is_now() {
-    let room = Room::start().await;
+async fn a_scheduler_reads_its_clusters_configuration_as_it_is_now(engine: Engine) {
+    let room = Room::start(engine).await;
     let mut client = room.grpc().await;
     client.update_scheduler(scheduler("s", 1)).await.unwrap();
     client.update_seed_peer(seed_peer("seed", 1)).await.unwrap();
@@ -137,9 +132,8 @@ async fn a_scheduler_reads_its_clusters_configuration_as_it_is_now() {
     assert_eq!(status.code(), Code::NotFound);
 }
 
-#[tokio::test]
-async fn a_seed_peer_is_active_when_it_registers_and_is_found_by_its_neighbours() {
-    let room = Room::start().await;
+async fn a_seed_peer_is_active_when_it_registers_and_is_found_by_its_neighbours(engine: Engine) {
+    let room = Room::start(engine).await;
     let mut client = room.grpc().await;
     let seed = client
         .update_seed_peer(seed_peer("seed", 1))
@@ -179,9 +173,8 @@ async fn a_seed_peer_is_active_when_it_registers_and_is_found_by_its_neighbours(
     assert_eq!(client.list_seed_peers(list).await.unwrap_err().code(), Code::NotFound);
 }
 
-#[tokio::test]
-async fn a_seed_peer_that_ends_its_stream_in_order_is_inactive() {
-    let room = Room::start().await;
+async fn a_seed_peer_that_ends_its_stream_in_order_is_inactive(engine: Engine) {
+    let room = Room::start(engine).await;
     let mut client = room.grpc().await;
     let id = client
         .update_seed_peer(seed_peer("seed", 1))
@@ -200,9 +193,8 @@ async fn a_seed_peer_that_ends_its_stream_in_order_is_inactive() {
     assert_eq!(row["state"], "inactive");
 }
 
-#[tokio::test]
-async fn malformed_registrations_are_refused_with_the_field() {
-    let room = Room::start().await;
+async fn malformed_registrations_are_refused_with_the_field(engine: Engine) {
+    let room = Room::start(engine).await;
     let mut client = room.grpc().await;
     let table = [
         (
@@ -250,19 +242,19 @@ async fn malformed_registrations_are_refused_with_the_field() {
     assert_eq!(status.code(), Code::InvalidArgument);
 }
 
-#[tokio::test]
-async fn applications_with_a_priority_are_listed_and_none_is_no_error() {
-    let room = Room::start().await;
+async fn applications_with_a_priority_are_listed_and_none_is_no_error(engine: Engine) {
+    let room = Room::start(engine).await;
     let mut client = room.grpc().await;
     let request = ListApplicationsRequest::default();
     let none = client.list_applications(request.clone()).await.unwrap().into_inner();
     assert_eq!(none.applications.len(), 0);
-    room.sql(
-        "INSERT INTO application (name, url, bio, priority, user_id, created_at, updated_at) VALUES \
+    room.data
+        .sql(
+            "INSERT INTO application (name, url, bio, priority, user_id, created_at, updated_at) VALUES \
          ('a', 'https://a', '', '{\"value\":3,\"urls\":[{\"regex\":\"blobs\",\"value\":6}]}', 1, 0, 0), \
          ('b', 'https://b', '', NULL, 1, 0, 0)",
-    )
-    .await;
+        )
+        .await;
     let listed = client.list_applications(request).await.unwrap().into_inner();
     assert_eq!(listed.applications.len(), 1);
     let priority = listed.applications[0].priority.clone().unwrap();
@@ -270,9 +262,8 @@ async fn applications_with_a_priority_are_listed_and_none_is_no_error() {
     assert_eq!(priority.urls[0].regex, "blobs");
 }
 
-#[tokio::test]
-async fn health_is_served_for_the_server_and_the_service() {
-    let room = Room::start().await;
+async fn health_is_served_for_the_server_and_the_service(engine: Engine) {
+    let room = Room::start(engine).await;
     let mut client = HealthClient::new(room.channel().await);
     for service in ["", "manager.v2.Manager"] {
         let answer = client
@@ -289,13 +280,12 @@ async fn health_is_served_for_the_server_and_the_service() {
     }
 }
 
-#[tokio::test]
-async fn reflection_names_the_services_that_are_served_and_no_others() {
+async fn reflection_names_the_services_that_are_served_and_no_others(engine: Engine) {
     use tonic_reflection::pb::v1::ServerReflectionRequest;
     use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
     use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
     use tonic_reflection::pb::v1::server_reflection_response::MessageResponse;
-    let room = Room::start().await;
+    let room = Room::start(engine).await;
     let mut client = ServerReflectionClient::new(room.channel().await);
     let request = ServerReflectionRequest {
         host: String::new(),
@@ -313,4 +303,18 @@ async fn reflection_names_the_services_that_are_served_and_no_others() {
     let mut names: Vec<_> = list.service.into_iter().map(|service| service.name).collect();
     names.sort();
     assert_eq!(names, ["grpc.health.v1.Health", "manager.v2.Manager"]);
+}
+
+on_every_engine! {
+    a_scheduler_is_active_with_its_first_sign_of_life_and_inactive_after_its_goodbye
+    a_broken_stream_leaves_the_lease_and_an_old_streams_end_cannot_end_a_newer_one
+    a_scheduler_on_another_port_is_the_same_scheduler
+    an_unknown_or_removed_member_is_told_to_register
+    a_scheduler_reads_its_clusters_configuration_as_it_is_now
+    a_seed_peer_is_active_when_it_registers_and_is_found_by_its_neighbours
+    a_seed_peer_that_ends_its_stream_in_order_is_inactive
+    malformed_registrations_are_refused_with_the_field
+    applications_with_a_priority_are_listed_and_none_is_no_error
+    health_is_served_for_the_server_and_the_service
+    reflection_names_the_services_that_are_served_and_no_others
 }

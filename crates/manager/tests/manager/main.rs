@@ -5,9 +5,12 @@
     reason = "a test that finds something else than it expects shall fail"
 )]
 
+mod engines;
 mod grpc;
+mod matching;
 mod members;
 mod placement;
+mod replicas;
 mod rest;
 mod room;
 mod start;

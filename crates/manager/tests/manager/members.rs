@@ -1,6 +1,6 @@
 //! Schedulers and seed peers through REST.
 
-use crate::room::{Room, living_scheduler, seed_peer};
+use crate::room::{Engine, Room, living_scheduler, on_every_engine, seed_peer};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
@@ -8,9 +8,8 @@ fn body(host: &str, ip: &str) -> Value {
     json!({"host_name": host, "ip": ip, "port": 8002, "scheduler_cluster_id": 1, "idc": "east", "location": "a|b"})
 }
 
-#[tokio::test]
-async fn a_scheduler_is_made_read_changed_and_deleted() {
-    let room = Room::start().await;
+async fn a_scheduler_is_made_read_changed_and_deleted(engine: Engine) {
+    let room = Room::start(engine).await;
     let root = room.root().await;
     let made = root.post("/api/v1/schedulers", body("s", "10.0.0.1")).await.ok();
     assert_eq!(made["state"], "inactive");
@@ -50,9 +49,8 @@ async fn a_scheduler_is_made_read_changed_and_deleted() {
     root.delete(&path).await.refused(StatusCode::NOT_FOUND);
 }
 
-#[tokio::test]
-async fn schedulers_are_filtered_by_each_field_and_by_life() {
-    let room = Room::start().await;
+async fn schedulers_are_filtered_by_each_field_and_by_life(engine: Engine) {
+    let room = Room::start(engine).await;
     let root = room.root().await;
     root.post("/api/v1/schedulers", body("s1", "10.0.0.2")).await.ok();
     let (living, _alive) = living_scheduler(&room, "s2", 1).await;
@@ -77,9 +75,8 @@ async fn schedulers_are_filtered_by_each_field_and_by_life() {
     assert!(row["last_keep_alive_at"].as_str().unwrap().starts_with("20"));
 }
 
-#[tokio::test]
-async fn a_seed_peer_is_made_listed_changed_and_deleted() {
-    let room = Room::start().await;
+async fn a_seed_peer_is_made_listed_changed_and_deleted(engine: Engine) {
+    let room = Room::start(engine).await;
     let root = room.root().await;
     let body = json!({"host_name": "seed", "type": "super", "ip": "10.0.0.9", "port": 4000, "download_port": 4001,
         "seed_peer_cluster_id": 1, "idc": "east"});
@@ -121,4 +118,10 @@ async fn a_seed_peer_is_made_listed_changed_and_deleted() {
         .refused(StatusCode::NOT_FOUND);
     assert_eq!(root.delete(&path).await.status, StatusCode::OK);
     root.get(&path).await.refused(StatusCode::NOT_FOUND);
+}
+
+on_every_engine! {
+    a_scheduler_is_made_read_changed_and_deleted
+    schedulers_are_filtered_by_each_field_and_by_life
+    a_seed_peer_is_made_listed_changed_and_deleted
 }

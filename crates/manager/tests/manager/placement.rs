@@ -1,6 +1,6 @@
 //! Which cluster's schedulers a peer is given.
 
-use crate::room::{Alive, Room, living_scheduler, peer, seed_peer};
+use crate::room::{Alive, Engine, Room, living_scheduler, on_every_engine, peer, seed_peer};
 use dragonfly_api::manager::manager_client::ManagerClient;
 use dragonfly_api::manager::{ListSchedulersRequest, SourceType};
 use serde_json::json;
@@ -38,9 +38,8 @@ async fn five_clusters(room: &Room) -> Vec<Alive> {
     alive
 }
 
-#[tokio::test]
-async fn a_peer_is_placed_by_cidr_before_hostname_before_idc_before_location_before_default() {
-    let room = Room::start().await;
+async fn a_peer_is_placed_by_cidr_before_hostname_before_idc_before_location_before_default(engine: Engine) {
+    let room = Room::start(engine).await;
     let _alive = five_clusters(&room).await;
     let mut client = room.grpc().await;
     let everything = ListSchedulersRequest {
@@ -86,9 +85,8 @@ async fn a_peer_is_placed_by_cidr_before_hostname_before_idc_before_location_bef
     }
 }
 
-#[tokio::test]
-async fn a_peer_is_never_given_another_clusters_schedulers() {
-    let room = Room::start().await;
+async fn a_peer_is_never_given_another_clusters_schedulers(engine: Engine) {
+    let room = Room::start(engine).await;
     let root = room.root().await;
     root.add_cluster("cluster-2", json!({"cidrs": ["10.2.0.0/16"]})).await;
     let (_, _alive) = living_scheduler(&room, "s1", 1).await;
@@ -107,9 +105,8 @@ async fn a_peer_is_never_given_another_clusters_schedulers() {
     );
 }
 
-#[tokio::test]
-async fn a_seed_peer_is_placed_where_it_is_registered_and_a_peer_of_its_host_is_not() {
-    let room = Room::start().await;
+async fn a_seed_peer_is_placed_where_it_is_registered_and_a_peer_of_its_host_is_not(engine: Engine) {
+    let room = Room::start(engine).await;
     let root = room.root().await;
     root.add_cluster("cluster-2", json!({"idc": "cluster-2"})).await;
     let (_, _one) = living_scheduler(&room, "s1", 1).await;
@@ -132,9 +129,8 @@ async fn a_seed_peer_is_placed_where_it_is_registered_and_a_peer_of_its_host_is_
     assert_eq!(placed(&mut client, pinned).await, said(&["s1"], "pinned"));
 }
 
-#[tokio::test]
-async fn a_change_of_scopes_moves_peers_at_once() {
-    let room = Room::start().await;
+async fn a_change_of_scopes_moves_peers_at_once(engine: Engine) {
+    let room = Room::start(engine).await;
     let root = room.root().await;
     root.add_cluster("cluster-2", json!({})).await;
     let (_, _one) = living_scheduler(&room, "s1", 1).await;
@@ -152,9 +148,8 @@ async fn a_change_of_scopes_moves_peers_at_once() {
     assert_eq!(placed(&mut client, request).await, said(&["s2"], "default"));
 }
 
-#[tokio::test]
-async fn the_answer_carries_what_peers_need_of_their_cluster_and_only_schedulers_that_schedule() {
-    let room = Room::start().await;
+async fn the_answer_carries_what_peers_need_of_their_cluster_and_only_schedulers_that_schedule(engine: Engine) {
+    let room = Room::start(engine).await;
     let root = room.root().await;
     let block_list = json!({"task": {"download": {"tags": ["t"]}}});
     root.patch(
@@ -180,4 +175,12 @@ async fn the_answer_carries_what_peers_need_of_their_cluster_and_only_schedulers
     let config: serde_json::Value = serde_json::from_slice(&cluster.client_config).unwrap();
     assert_eq!(config["block_list"]["task"]["download"]["tags"], json!(["t"]));
     assert_eq!(config["block_list"]["task"]["download"]["urls"], json!([]));
+}
+
+on_every_engine! {
+    a_peer_is_placed_by_cidr_before_hostname_before_idc_before_location_before_default
+    a_peer_is_never_given_another_clusters_schedulers
+    a_seed_peer_is_placed_where_it_is_registered_and_a_peer_of_its_host_is_not
+    a_change_of_scopes_moves_peers_at_once
+    the_answer_carries_what_peers_need_of_their_cluster_and_only_schedulers_that_schedule
 }

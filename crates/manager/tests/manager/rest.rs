@@ -1,12 +1,11 @@
 //! Clusters and the manners of the API.
 
-use crate::room::{Room, cluster, living_scheduler};
+use crate::room::{Engine, Room, cluster, living_scheduler, on_every_engine};
 use reqwest::{Method, StatusCode};
 use serde_json::json;
 
-#[tokio::test]
-async fn add_cluster_answers_the_ids_that_the_next_values_file_needs() {
-    let room = Room::start().await;
+async fn add_cluster_answers_the_ids_that_the_next_values_file_needs(engine: Engine) {
+    let room = Room::start(engine).await;
     let root = room.root().await;
     let made = root
         .post("/api/v1/clusters", cluster("cluster-2", json!({"idc": "cluster-2"})))
@@ -33,9 +32,8 @@ async fn add_cluster_answers_the_ids_that_the_next_values_file_needs() {
     );
 }
 
-#[tokio::test]
-async fn a_name_that_is_taken_is_a_conflict() {
-    let room = Room::start().await;
+async fn a_name_that_is_taken_is_a_conflict(engine: Engine) {
+    let room = Room::start(engine).await;
     let root = room.root().await;
     let message = root
         .post("/api/v1/clusters", cluster("cluster-1", json!({})))
@@ -46,12 +44,12 @@ async fn a_name_that_is_taken_is_a_conflict() {
     root.patch(&format!("/api/v1/clusters/{id}"), json!({"name": "cluster-1"}))
         .await
         .refused(StatusCode::CONFLICT);
-    assert_eq!(root.get("/api/v1/clusters/2").await.ok()["name"], "cluster-2");
+    let after = root.get(&format!("/api/v1/clusters/{id}")).await.ok();
+    assert_eq!(after["name"], "cluster-2");
 }
 
-#[tokio::test]
-async fn everything_wrong_with_a_cluster_is_told_at_once() {
-    let room = Room::start().await;
+async fn everything_wrong_with_a_cluster_is_told_at_once(engine: Engine) {
+    let room = Room::start(engine).await;
     let root = room.root().await;
     let mut body = cluster(
         "",
@@ -82,9 +80,8 @@ async fn everything_wrong_with_a_cluster_is_told_at_once() {
     assert_eq!(root.get("/api/v1/clusters").await.ok().as_array().unwrap().len(), 1);
 }
 
-#[tokio::test]
-async fn a_change_touches_what_it_names_and_may_empty_it() {
-    let room = Room::start().await;
+async fn a_change_touches_what_it_names_and_may_empty_it(engine: Engine) {
+    let room = Room::start(engine).await;
     let root = room.root().await;
     let id = root
         .add_cluster("cluster-2", json!({"idc": "east", "cidrs": ["10.0.0.0/8"]}))
@@ -115,9 +112,8 @@ async fn a_change_touches_what_it_names_and_may_empty_it() {
         .refused(StatusCode::NOT_FOUND);
 }
 
-#[tokio::test]
-async fn there_is_always_exactly_one_default_cluster() {
-    let room = Room::start().await;
+async fn there_is_always_exactly_one_default_cluster(engine: Engine) {
+    let room = Room::start(engine).await;
     let root = room.root().await;
     root.patch("/api/v1/clusters/1", json!({"is_default": false}))
         .await
@@ -141,9 +137,8 @@ async fn there_is_always_exactly_one_default_cluster() {
         .refused(StatusCode::NOT_FOUND);
 }
 
-#[tokio::test]
-async fn a_cluster_with_living_members_is_not_deleted_and_goes_with_its_dead_ones() {
-    let room = Room::start().await;
+async fn a_cluster_with_living_members_is_not_deleted_and_goes_with_its_dead_ones(engine: Engine) {
+    let room = Room::start(engine).await;
     let root = room.root().await;
     let id = root.add_cluster("cluster-2", json!({})).await;
     let (scheduler, alive) = living_scheduler(&room, "s", id).await;
@@ -160,9 +155,8 @@ async fn a_cluster_with_living_members_is_not_deleted_and_goes_with_its_dead_one
         .refused(StatusCode::NOT_FOUND);
 }
 
-#[tokio::test]
-async fn lists_come_in_pages_with_links_and_a_total() {
-    let room = Room::start().await;
+async fn lists_come_in_pages_with_links_and_a_total(engine: Engine) {
+    let room = Room::start(engine).await;
     let root = room.root().await;
     for n in 2..=5 {
         root.add_cluster(&format!("cluster-{n}"), json!({})).await;
@@ -193,9 +187,8 @@ async fn lists_come_in_pages_with_links_and_a_total() {
     }
 }
 
-#[tokio::test]
-async fn what_does_not_exist_is_a_404_in_json_and_never_a_redirect() {
-    let room = Room::start().await;
+async fn what_does_not_exist_is_a_404_in_json_and_never_a_redirect(engine: Engine) {
+    let room = Room::start(engine).await;
     for path in ["/api/v1/nothing", "/api/v2/clusters", "/oapi/v1/nothing", "/x", "/"] {
         room.anonymous().get(path).await.refused(StatusCode::NOT_FOUND);
     }
@@ -209,9 +202,8 @@ async fn what_does_not_exist_is_a_404_in_json_and_never_a_redirect() {
         .refused(StatusCode::METHOD_NOT_ALLOWED);
 }
 
-#[tokio::test]
-async fn bodies_have_a_limit_and_requests_an_id() {
-    let room = Room::start().await;
+async fn bodies_have_a_limit_and_requests_an_id(engine: Engine) {
+    let room = Room::start(engine).await;
     let root = room.root().await;
     let answer = root
         .post("/api/v1/clusters", json!({"name": "x".repeat(2 << 20)}))
@@ -228,4 +220,16 @@ async fn bodies_have_a_limit_and_requests_an_id() {
         .await
         .unwrap();
     assert_eq!(named.headers()["x-request-id"], "abc-1");
+}
+
+on_every_engine! {
+    add_cluster_answers_the_ids_that_the_next_values_file_needs
+    a_name_that_is_taken_is_a_conflict
+    everything_wrong_with_a_cluster_is_told_at_once
+    a_change_touches_what_it_names_and_may_empty_it
+    there_is_always_exactly_one_default_cluster
+    a_cluster_with_living_members_is_not_deleted_and_goes_with_its_dead_ones
+    lists_come_in_pages_with_links_and_a_total
+    what_does_not_exist_is_a_404_in_json_and_never_a_redirect
+    bodies_have_a_limit_and_requests_an_id
 }

@@ -7,11 +7,14 @@ use dragonfly_api::manager::{
 use dragonfly_manager::config::Raw;
 use dragonfly_manager::{Addresses, Config, Manager};
 use dragonfly_service::{Workers, tls};
+use dragonfly_testkit::mariadb::{self, MariaDb};
+use dragonfly_testkit::postgres::{self, Postgres};
+use dragonfly_testkit::redis::Redis;
 use reqwest::{Method, StatusCode};
-use sea_orm::{ConnectionTrait, Database};
+use sea_orm::{ConnectionTrait, Database, DatabaseConnection, DbBackend, Statement};
 use serde_json::{Value, json};
 use std::future::Future;
-use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 use tempfile::TempDir;
 use tokio::sync::mpsc;
@@ -21,57 +24,191 @@ use tokio_util::sync::CancellationToken;
 use tonic::Status;
 use tonic::transport::{Channel, Endpoint};
 
+pub(crate) type Client = ManagerClient<Channel>;
+
 pub(crate) const PASSWORD: &str = "correct horse";
 
-pub(crate) struct Room {
-    pub(crate) dir: TempDir,
-    pub(crate) addresses: Addresses,
-    workers: Workers,
+/// Where a manager keeps its data, and whether there is a Redis.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Engine {
+    Sqlite,
+    MariaDb,
+    MariaDbAndRedis,
+    Postgres,
 }
 
-/// Everything on free ports of the loopback, root's first password set.
-pub(crate) fn config(dir: &Path) -> Config {
-    let text = format!(
-        "server:\n  dataDir: {}\n  grpc: {{listenIP: 127.0.0.1, port: {{start: 0}}}}\n  rest: {{addr: '127.0.0.1:0'}}\n\
-         metrics: {{enable: true, addr: '127.0.0.1:0'}}\n",
-        dir.display()
-    );
-    let raw: Raw = dragonfly_service::config::parse(&text, "test").unwrap();
+/// Makes one test of each engine of every named function, so that a test that is not named is dead code.
+macro_rules! on_every_engine {
+    ($($name:ident)+) => {
+        on_every_engine! { @ sqlite Sqlite $($name)+ }
+        on_every_engine! { @ mariadb MariaDb $($name)+ }
+        on_every_engine! { @ mariadb_and_redis MariaDbAndRedis $($name)+ }
+        on_every_engine! { @ postgres Postgres $($name)+ }
+    };
+    (@ $engine:ident $variant:ident $($name:ident)+) => {
+        mod $engine {
+            $(
+                #[tokio::test]
+                async fn $name() {
+                    super::$name($crate::room::Engine::$variant).await;
+                }
+            )+
+        }
+    };
+}
+pub(crate) use on_every_engine;
+
+/// Data of a manager: a directory, or a database of its own on a server that other tests use, too.
+pub(crate) struct Data {
+    pub(crate) dir: TempDir,
+    name: String,
+    server: Server,
+    redis: Option<Redis>,
+}
+
+enum Server {
+    None,
+    MariaDb(MariaDb),
+    Postgres(Postgres),
+}
+
+impl Data {
+    /// None yet.
+    pub(crate) async fn new(engine: Engine) -> Self {
+        let name = format!("test_{}", uuid::Uuid::new_v4().simple());
+        let server = match engine {
+            Engine::Sqlite => Server::None,
+            Engine::MariaDb | Engine::MariaDbAndRedis => {
+                let server = MariaDb::shared().await.unwrap();
+                server.create_database(&name).await.unwrap();
+                Server::MariaDb(server)
+            }
+            Engine::Postgres => {
+                let server = Postgres::shared().await.unwrap();
+                server.create_database(&name).await.unwrap();
+                Server::Postgres(server)
+            }
+        };
+        let redis = match engine {
+            Engine::MariaDbAndRedis => Some(Redis::shared().await.unwrap()),
+            _ => None,
+        };
+        Self {
+            dir: tempfile::tempdir().unwrap(),
+            name,
+            server,
+            redis,
+        }
+    }
+
+    /// Everything on free ports of the loopback, root's first password set.
+    pub(crate) fn config(&self) -> Config {
+        let mut text = format!(
+            "server:\n  dataDir: {}\n  grpc: {{listenIP: 127.0.0.1, port: {{start: 0}}}}\n  rest: {{addr:              '127.0.0.1:0'}}\nmetrics: {{enable: true, addr: '127.0.0.1:0'}}\ndatabase:\n  startTimeout: 30s\n",
+            self.dir.path().display()
+        );
+        let server = match &self.server {
+            Server::None => None,
+            Server::MariaDb(server) => Some(("mysql", server.address(), mariadb::USER, mariadb::PASSWORD)),
+            Server::Postgres(server) => Some(("postgres", server.address(), postgres::USER, postgres::PASSWORD)),
+        };
+        if let Some((section, address, user, password)) = server {
+            text.push_str(&format!(
+                "  {section}: {{host: {}, port: {}, user: {user}, password: '{password}', dbname: {}}}\n",
+                address.ip(),
+                address.port(),
+                self.name
+            ));
+        }
+        if let Some(redis) = &self.redis {
+            text.push_str(&format!("  redis: {{addrs: ['{}']}}\n", redis.address()));
+        }
+        parsed(&text)
+    }
+
+    /// Changes the database behind the manager's back.
+    pub(crate) async fn sql(&self, statement: &str) {
+        let db = self.connect().await;
+        // Names in double quotes, on every engine.
+        let ansi = match db.get_database_backend() {
+            DbBackend::MySql => "SET SESSION sql_mode = CONCAT(@@sql_mode, ',ANSI_QUOTES');",
+            _ => "",
+        };
+        db.execute_unprepared(&format!("{ansi}{statement}")).await.unwrap();
+        db.close().await.unwrap();
+    }
+
+    /// The one number that a query gives.
+    pub(crate) async fn number(&self, query: &str) -> i64 {
+        let db = self.connect().await;
+        let query = Statement::from_string(db.get_database_backend(), query);
+        let row = db.query_one_raw(query).await.unwrap().unwrap();
+        let number = row.try_get_by_index(0).unwrap();
+        db.close().await.unwrap();
+        number
+    }
+
+    async fn connect(&self) -> DatabaseConnection {
+        let url = match &self.server {
+            Server::None => format!("sqlite://{}", self.dir.path().join("manager.db").display()),
+            Server::MariaDb(server) => server.url(&self.name),
+            Server::Postgres(server) => server.url(&self.name),
+        };
+        Database::connect(url).await.unwrap()
+    }
+}
+
+/// A configuration from its text, with root's first password.
+pub(crate) fn parsed(text: &str) -> Config {
+    let raw: Raw = dragonfly_service::config::parse(text, "test").unwrap();
     let mut config = Config::try_from(raw).unwrap();
     config.initial_root_password = Some(PASSWORD.into());
     config
 }
 
+/// A running manager.
+pub(crate) struct Room {
+    pub(crate) data: Arc<Data>,
+    pub(crate) addresses: Addresses,
+    workers: Workers,
+}
+
 impl Room {
-    pub(crate) async fn start() -> Self {
-        Self::start_with(|_| {}).await
+    pub(crate) async fn start(engine: Engine) -> Self {
+        Self::start_with(engine, |_| {}).await
     }
 
-    pub(crate) async fn start_with(change: impl FnOnce(&mut Config)) -> Self {
-        Self::start_in(tempfile::tempdir().unwrap(), change).await
+    pub(crate) async fn start_with(engine: Engine, change: impl FnOnce(&mut Config)) -> Self {
+        Self::start_on(&Arc::new(Data::new(engine).await), change).await
     }
 
-    pub(crate) async fn start_in(dir: TempDir, change: impl FnOnce(&mut Config)) -> Self {
+    /// Starts a manager on these data, whose configuration `change` completes.
+    pub(crate) async fn start_on(data: &Arc<Data>, change: impl FnOnce(&mut Config)) -> Self {
         tls::install_provider();
-        let mut config = config(dir.path());
+        let mut config = data.config();
         change(&mut config);
-        let manager = Manager::build(config).await.unwrap();
+        Self::of(data, config).await
+    }
+
+    /// Starts a manager with this configuration.
+    pub(crate) async fn of(data: &Arc<Data>, config: Config) -> Self {
+        let manager = Box::pin(Manager::build(config)).await.unwrap();
         let (addresses, ready) = (manager.addresses(), manager.ready());
         let workers = Workers::new(CancellationToken::new());
         let cancel = workers.cancel_token();
         workers.spawn("manager", async move { manager.run(cancel).await.unwrap() });
         ready.wait().await;
         Self {
-            dir,
+            data: data.clone(),
             addresses,
             workers,
         }
     }
 
     /// Stops the manager in order and leaves its data.
-    pub(crate) async fn stop(self) -> TempDir {
+    pub(crate) async fn stop(self) -> Arc<Data> {
         self.workers.drain(Duration::from_secs(60)).await.unwrap();
-        self.dir
+        self.data
     }
 
     pub(crate) fn anonymous(&self) -> Api {
@@ -96,6 +233,13 @@ impl Room {
         }
     }
 
+    /// What Prometheus would be told.
+    pub(crate) async fn metrics(&self) -> String {
+        let url = format!("http://{}/metrics", self.addresses.metrics.unwrap());
+        let response = self.anonymous().client.get(url).send().await.unwrap();
+        response.text().await.unwrap()
+    }
+
     pub(crate) async fn channel(&self) -> Channel {
         let endpoint = Endpoint::from_shared(format!("http://{}", self.addresses.grpc)).unwrap();
         endpoint.connect().await.unwrap()
@@ -103,14 +247,6 @@ impl Room {
 
     pub(crate) async fn grpc(&self) -> ManagerClient<Channel> {
         ManagerClient::new(self.channel().await)
-    }
-
-    /// Changes the database behind the manager's back, as later versions of its own API will.
-    pub(crate) async fn sql(&self, statement: &str) {
-        let url = format!("sqlite://{}", self.dir.path().join("manager.db").display());
-        let db = Database::connect(url).await.unwrap();
-        db.execute_unprepared(statement).await.unwrap();
-        db.close().await.unwrap();
     }
 }
 

@@ -1,6 +1,6 @@
 //! Both doors over TLS.
 
-use crate::room::{PASSWORD, Room, peer};
+use crate::room::{Data, Engine, PASSWORD, Room, on_every_engine, peer};
 use dragonfly_api::manager::manager_client::ManagerClient;
 use dragonfly_service::tls::{ClientTls, Files};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
@@ -53,14 +53,13 @@ fn root_of(path: &Path) -> reqwest::Certificate {
     reqwest::Certificate::from_pem(&std::fs::read(path).unwrap()).unwrap()
 }
 
-#[tokio::test]
-async fn rest_over_tls_marks_its_cookie_for_tls_only() {
+async fn rest_over_tls_marks_its_cookie_for_tls_only(engine: Engine) {
     let authority = Authority::new();
     let files = Files {
         ca_cert: None,
         ..authority.files("rest")
     };
-    let room = Room::start_with(|config| config.rest.tls = Some(files)).await;
+    let room = Room::start_with(engine, |config| config.rest.tls = Some(files)).await;
     let client = reqwest::Client::builder()
         .no_proxy()
         .tls_certs_only([root_of(&authority.path("ca.pem"))])
@@ -82,11 +81,10 @@ async fn rest_over_tls_marks_its_cookie_for_tls_only() {
     );
 }
 
-#[tokio::test]
-async fn grpc_with_a_ca_serves_only_callers_that_the_ca_knows() {
+async fn grpc_with_a_ca_serves_only_callers_that_the_ca_knows(engine: Engine) {
     let authority = Authority::new();
     let files = authority.files("grpc");
-    let room = Room::start_with(|config| config.grpc.tls = Some(files)).await;
+    let room = Room::start_with(engine, |config| config.grpc.tls = Some(files)).await;
     let endpoint = || Endpoint::from_shared(format!("https://localhost:{}", room.addresses.grpc.port())).unwrap();
     let known = ClientTls::load(&authority.files("caller")).unwrap();
     let channel = endpoint().tls_config(known.tonic()).unwrap().connect().await.unwrap();
@@ -111,8 +109,8 @@ async fn grpc_with_a_ca_serves_only_callers_that_the_ca_knows() {
 
 #[tokio::test]
 async fn a_certificate_that_is_missing_is_a_bad_configuration() {
-    let dir = tempfile::tempdir().unwrap();
-    let mut config = crate::room::config(dir.path());
+    let data = Data::new(Engine::Sqlite).await;
+    let mut config = data.config();
     config.grpc.tls = Some(Files {
         cert: Some("/nowhere/cert.pem".into()),
         key: Some("/nowhere/key.pem".into()),
@@ -125,4 +123,9 @@ async fn a_certificate_that_is_missing_is_a_bad_configuration() {
             .to_string()
             .contains("/nowhere/cert.pem")
     );
+}
+
+on_every_engine! {
+    rest_over_tls_marks_its_cookie_for_tls_only
+    grpc_with_a_ca_serves_only_callers_that_the_ca_knows
 }

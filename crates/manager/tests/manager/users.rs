@@ -1,12 +1,12 @@
 //! Signing in, sessions, rights.
 
-use crate::room::{Api, PASSWORD, Room};
+use crate::room::{Api, Engine, PASSWORD, Room, on_every_engine};
 use reqwest::header::{COOKIE, RETRY_AFTER, SET_COOKIE, WWW_AUTHENTICATE};
 use reqwest::{Method, StatusCode};
 use serde_json::json;
 
 /// Every route under /api/v1 but the sign-in.
-const ROUTES: [(&str, &str); 26] = [
+const ROUTES: [(&str, &str); 27] = [
     ("POST", "/users/signout"),
     ("POST", "/users/1/reset_password"),
     ("GET", "/clusters"),
@@ -14,6 +14,7 @@ const ROUTES: [(&str, &str); 26] = [
     ("GET", "/clusters/1"),
     ("PATCH", "/clusters/1"),
     ("DELETE", "/clusters/1"),
+    ("GET", "/clusters/match"),
     ("GET", "/scheduler-clusters"),
     ("GET", "/scheduler-clusters/1"),
     ("GET", "/seed-peer-clusters"),
@@ -46,9 +47,8 @@ async fn statuses(api: &Api) -> Vec<(&'static str, &'static str, StatusCode)> {
     statuses
 }
 
-#[tokio::test]
-async fn every_route_but_the_sign_in_needs_a_session() {
-    let room = Room::start().await;
+async fn every_route_but_the_sign_in_needs_a_session(engine: Engine) {
+    let room = Room::start(engine).await;
     let mut api = room.anonymous();
     for (method, path, status) in statuses(&api).await {
         assert_eq!(status, StatusCode::UNAUTHORIZED, "{method} {path}");
@@ -61,9 +61,8 @@ async fn every_route_but_the_sign_in_needs_a_session() {
     assert_eq!(answer.headers[WWW_AUTHENTICATE], "Bearer realm=\"Dragonfly\"");
 }
 
-#[tokio::test]
-async fn signing_in_gives_a_hidden_cookie_and_a_token_and_each_opens_the_api() {
-    let room = Room::start().await;
+async fn signing_in_gives_a_hidden_cookie_and_a_token_and_each_opens_the_api(engine: Engine) {
+    let room = Room::start(engine).await;
     let api = room.anonymous();
     let answer = api.sign_in("root", PASSWORD).await;
     let cookie = answer.headers[SET_COOKIE].to_str().unwrap().to_owned();
@@ -91,9 +90,8 @@ async fn signing_in_gives_a_hidden_cookie_and_a_token_and_each_opens_the_api() {
     );
 }
 
-#[tokio::test]
-async fn a_wrong_password_and_an_unknown_name_are_answered_alike() {
-    let room = Room::start().await;
+async fn a_wrong_password_and_an_unknown_name_are_answered_alike(engine: Engine) {
+    let room = Room::start(engine).await;
     let api = room.anonymous();
     let wrong = api
         .sign_in("root", "wrong horse")
@@ -110,9 +108,8 @@ async fn a_wrong_password_and_an_unknown_name_are_answered_alike() {
     assert_eq!(no_json.send().await.unwrap().status(), StatusCode::UNPROCESSABLE_ENTITY);
 }
 
-#[tokio::test]
-async fn the_default_passwords_session_may_only_set_another_password() {
-    let room = Room::start_with(|config| config.initial_root_password = None).await;
+async fn the_default_passwords_session_may_only_set_another_password(engine: Engine) {
+    let room = Room::start_with(engine, |config| config.initial_root_password = None).await;
     let root = room.signed_in("root", "dragonfly").await;
     for (method, path, status) in statuses(&root).await {
         let expected = match path {
@@ -146,9 +143,8 @@ async fn the_default_passwords_session_may_only_set_another_password() {
     room.root().await.get("/api/v1/clusters").await.ok();
 }
 
-#[tokio::test]
-async fn a_lab_may_keep_the_default_password() {
-    let room = Room::start_with(|config| {
+async fn a_lab_may_keep_the_default_password(engine: Engine) {
+    let room = Room::start_with(engine, |config| {
         config.initial_root_password = None;
         config.auth.force_password_change = false;
         config.auth.cookie_readable = true;
@@ -163,9 +159,8 @@ async fn a_lab_may_keep_the_default_password() {
         .ok();
 }
 
-#[tokio::test]
-async fn a_password_is_its_owners_to_change_and_only_with_a_session() {
-    let room = Room::start().await;
+async fn a_password_is_its_owners_to_change_and_only_with_a_session(engine: Engine) {
+    let room = Room::start(engine).await;
     let root = room.root().await;
     let reset = json!({"old_password": PASSWORD, "new_password": "battery staple"});
     root.post("/api/v1/users/2/reset_password", reset.clone())
@@ -177,9 +172,8 @@ async fn a_password_is_its_owners_to_change_and_only_with_a_session() {
         .refused(StatusCode::UNAUTHORIZED);
 }
 
-#[tokio::test]
-async fn too_many_attempts_are_refused_without_work_and_say_when_to_come_back() {
-    let room = Room::start().await;
+async fn too_many_attempts_are_refused_without_work_and_say_when_to_come_back(engine: Engine) {
+    let room = Room::start(engine).await;
     let api = room.anonymous();
     for _ in 0..20 {
         api.sign_in("root", "wrong horse")
@@ -201,17 +195,22 @@ async fn too_many_attempts_are_refused_without_work_and_say_when_to_come_back() 
 
 /// Makes a user with root's password and this role.
 async fn add_user(room: &Room, name: &str, role: &str) {
-    room.sql(&format!(
-        "INSERT INTO user SELECT NULL, '{name}', NULL, encrypted_password, 0, 0, '', '', 'enable', '', '', 0, 0 \
-         FROM user WHERE name = 'root';
-         INSERT INTO user_role SELECT user.id, role.id FROM user, role WHERE user.name = '{name}' AND role.name = '{role}'"
+    room.data.sql(&format!(
+        "INSERT INTO \"user\" (name, email, encrypted_password, must_change_password, session_epoch, avatar, phone, state, \
+         location, bio, created_at, updated_at) SELECT '{name}', NULL, encrypted_password, must_change_password, 0, '', '', \
+         'enable', '', '', 0, 0 FROM \"user\" WHERE name = 'root';"
     ))
     .await;
+    room.data
+        .sql(&format!(
+            "INSERT INTO user_role (user_id, role_id) SELECT \"user\".id, role.id FROM \"user\", role \
+         WHERE \"user\".name = '{name}' AND role.name = '{role}'"
+        ))
+        .await;
 }
 
-#[tokio::test]
-async fn a_guest_may_look_and_not_touch_and_a_user_without_role_may_do_nothing() {
-    let room = Room::start().await;
+async fn a_guest_may_look_and_not_touch_and_a_user_without_role_may_do_nothing(engine: Engine) {
+    let room = Room::start(engine).await;
     add_user(&room, "guest-1", "guest").await;
     add_user(&room, "nobody-1", "no such role").await;
     let guest = room.signed_in("guest-1", PASSWORD).await;
@@ -227,15 +226,26 @@ async fn a_guest_may_look_and_not_touch_and_a_user_without_role_may_do_nothing()
     assert!(message.contains("no right to read clusters"), "{message}");
 }
 
-#[tokio::test]
-async fn a_disabled_user_is_out_at_once() {
-    let room = Room::start().await;
+async fn a_disabled_user_is_out_at_once(engine: Engine) {
+    let room = Room::start(engine).await;
     let root = room.root().await;
     root.get("/api/v1/clusters").await.ok();
-    room.sql("UPDATE user SET state = 'disable'").await;
+    room.data.sql("UPDATE \"user\" SET state = 'disable'").await;
     root.get("/api/v1/clusters").await.refused(StatusCode::UNAUTHORIZED);
     room.anonymous()
         .sign_in("root", PASSWORD)
         .await
         .refused(StatusCode::UNAUTHORIZED);
+}
+
+on_every_engine! {
+    every_route_but_the_sign_in_needs_a_session
+    signing_in_gives_a_hidden_cookie_and_a_token_and_each_opens_the_api
+    a_wrong_password_and_an_unknown_name_are_answered_alike
+    the_default_passwords_session_may_only_set_another_password
+    a_lab_may_keep_the_default_password
+    a_password_is_its_owners_to_change_and_only_with_a_session
+    too_many_attempts_are_refused_without_work_and_say_when_to_come_back
+    a_guest_may_look_and_not_touch_and_a_user_without_role_may_do_nothing
+    a_disabled_user_is_out_at_once
 }

@@ -3,13 +3,18 @@
 //! A program reads its `Raw` (serde, `deny_unknown_fields`) with [`load`] and turns it into its `Config` by `TryFrom`,
 //! collecting what is impossible in [`Problems`].
 
+mod ineffective;
 mod nearest;
 mod problems;
+mod secret;
+mod section;
 
 pub use bytesize::ByteSize;
 /// For `#[serde(with = "dragonfly_service::config::duration")]`: durations as `1h 30m`, `500ms`; also in options.
 pub use humantime_serde as duration;
+pub use ineffective::{Ineffective, Key as IneffectiveKey};
 pub use problems::{Problem, Problems};
+pub use secret::hidden;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;

@@ -8,6 +8,7 @@ pub(crate) mod role;
 pub(crate) mod role_permission;
 pub(crate) mod scheduler;
 pub(crate) mod scheduler_cluster;
+pub(crate) mod secret;
 pub(crate) mod seed_peer;
 pub(crate) mod seed_peer_cluster;
 pub(crate) mod user;

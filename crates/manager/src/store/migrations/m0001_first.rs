@@ -1,8 +1,10 @@
 //! Users with roles, clusters, their members, applications, settings.
 //!
 //! Only types that SQLite, MySQL and PostgreSQL have: 64-bit ids, times as milliseconds, JSON, bounded texts where an
-//! index stands on them.
+//! index stands on them. MySQL can't roll a table back, so every step may be done again after it was cut off: tables are
+//! made if they are missing, and with all their keys.
 
+use sea_orm::DbBackend;
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::schema::{
     big_integer, big_integer_null, big_pk_auto, boolean, integer, json, json_null, string_len, string_len_null,
@@ -28,6 +30,7 @@ const SCHEDULER: &str = "scheduler";
 const SEED_PEER: &str = "seed_peer";
 const APPLICATION: &str = "application";
 const CONFIG: &str = "config";
+const SECRET: &str = "secret";
 
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
@@ -49,11 +52,11 @@ impl MigrationTrait for Migration {
             seed_peer(),
             application(),
             config(),
+            secret(),
         ] {
-            manager.create_table(table).await?;
-        }
-        for index in [member_index(SCHEDULER), member_index(SEED_PEER)] {
-            manager.create_index(index).await?;
+            manager
+                .create_table(for_engine(table, manager.get_database_backend()))
+                .await?;
         }
         Ok(())
     }
@@ -61,7 +64,15 @@ impl MigrationTrait for Migration {
 
 fn table(name: &'static str) -> TableCreateStatement {
     let mut table = Table::create();
-    table.table(Alias::new(name));
+    table.table(Alias::new(name)).if_not_exists();
+    table
+}
+
+/// MySQL would take "Root" for "root" unless told otherwise.
+fn for_engine(mut table: TableCreateStatement, backend: DbBackend) -> TableCreateStatement {
+    if backend == DbBackend::MySql {
+        table.engine("InnoDB").character_set("utf8mb4").collate("utf8mb4_bin");
+    }
     table
 }
 
@@ -190,6 +201,7 @@ fn scheduler() -> TableCreateStatement {
         .col(big_integer("scheduler_cluster_id"))
         .col(json("features"))
         .foreign_key(&mut reference(SCHEDULER, "scheduler_cluster_id", SCHEDULER_CLUSTER))
+        .index(&mut member_key(SCHEDULER))
         .take()
 }
 
@@ -200,14 +212,14 @@ fn seed_peer() -> TableCreateStatement {
         .col(integer("download_port"))
         .col(integer("object_storage_port"))
         .foreign_key(&mut reference(SEED_PEER, "seed_peer_cluster_id", SEED_PEER_CLUSTER))
+        .index(&mut member_key(SEED_PEER))
         .take()
 }
 
 /// A member is its host's name, its address and its cluster; its ports may change.
-fn member_index(name: &'static str) -> IndexCreateStatement {
+fn member_key(name: &'static str) -> IndexCreateStatement {
     Index::create()
         .name(format!("uk_{name}"))
-        .table(Alias::new(name))
         .col(Alias::new("host_name"))
         .col(Alias::new("ip"))
         .col(Alias::new(format!("{name}_cluster_id")))
@@ -238,4 +250,12 @@ fn config() -> TableCreateStatement {
             .col(big_integer("user_id"))
             .take(),
     )
+}
+
+fn secret() -> TableCreateStatement {
+    table(SECRET)
+        .col(string_len("name", 64).primary_key().take())
+        .col(string_len("value", 255))
+        .col(big_integer("created_at"))
+        .take()
 }

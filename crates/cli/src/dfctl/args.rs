@@ -1,0 +1,66 @@
+//! The command line of `dfctl`.
+
+use super::cluster;
+use super::output::Output;
+use secrecy::SecretString;
+use std::path::PathBuf;
+
+/// `dfctl`
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    pub(super) connection: Connection,
+
+    /// What is printed to stdout
+    #[arg(long, global = true, value_enum, default_value_t, env = "DFCTL_OUTPUT")]
+    pub(super) output: Output,
+
+    #[command(subcommand)]
+    pub(super) noun: Noun,
+}
+
+/// Which manager is asked, and who asks.
+#[derive(clap::Args)]
+pub(super) struct Connection {
+    /// The manager's REST address, such as https://manager:8080; without one, http://127.0.0.1:8080
+    #[arg(long, global = true, value_name = "URL", env = "DFCTL_MANAGER")]
+    pub(super) manager: Option<String>,
+
+    /// File with a token
+    #[arg(long, global = true, value_name = "FILE", env = "DFCTL_TOKEN_FILE")]
+    pub(super) token_file: Option<PathBuf>,
+
+    /// Comes from the environment only, where other users of the host don't see it.
+    #[arg(long, global = true, hide = true, hide_env_values = true, env = "DFCTL_TOKEN")]
+    pub(super) token: Option<SecretString>,
+
+    /// Sign in as this user instead of showing a token
+    #[arg(long, global = true, value_name = "NAME", env = "DFCTL_USER")]
+    pub(super) user: Option<String>,
+
+    /// File with the password of that user; without one it is asked for on stdin
+    #[arg(long, global = true, value_name = "FILE", env = "DFCTL_PASSWORD_FILE")]
+    pub(super) password_file: Option<PathBuf>,
+
+    /// Comes from the environment only, as the token.
+    #[arg(long, global = true, hide = true, hide_env_values = true, env = "DFCTL_PASSWORD")]
+    pub(super) password: Option<SecretString>,
+
+    /// PEM file with the CA of the manager, if the system does not know it
+    #[arg(long, global = true, value_name = "FILE", env = "DFCTL_CA")]
+    pub(super) ca: Option<PathBuf>,
+
+    /// File with what is not given here
+    #[arg(long, global = true, value_name = "FILE", env = "DFCTL_CONFIG")]
+    pub(super) config: Option<PathBuf>,
+}
+
+/// What it is about.
+#[derive(clap::Subcommand)]
+pub(super) enum Noun {
+    /// Clusters: which there are, and which serves a host
+    Cluster {
+        #[command(subcommand)]
+        verb: cluster::Verb,
+    },
+}

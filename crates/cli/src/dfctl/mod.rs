@@ -1,0 +1,44 @@
+//! `dfctl`: what an operator asks of a manager and tells it, through its REST API. It keeps no state but an optional file
+//! with the manager's address and a token.
+
+mod args;
+mod client;
+mod cluster;
+mod file;
+mod output;
+
+pub(crate) use args::Args;
+
+use crate::console;
+use crate::failure::Failure;
+use args::Noun;
+use client::Manager;
+use tokio_util::sync::CancellationToken;
+
+/// For `--help`.
+pub(crate) const EXAMPLES: &str = "\
+Examples:
+  dfctl --manager http://manager:8080 --user root cluster ls
+  dfctl cluster match --ip 10.2.0.9 --idc cluster-2
+  dfctl cluster match --hostname gpu-7 --output json
+
+The manager and who calls it come from the flags, else from the environment (DFCTL_MANAGER, DFCTL_TOKEN, or DFCTL_USER
+with DFCTL_PASSWORD), else from the file ~/.config/dragonfly/dfctl.yaml with the keys manager, token, user, password and ca.
+
+Exit codes: 0 done, 1 refused or failed, 2 the command line is wrong, 64 the file is wrong.";
+
+/// Does what the command line says. `cancel` gives up.
+pub(crate) async fn run(args: Args, cancel: CancellationToken) -> Result<(), Failure> {
+    let answer = async {
+        let manager = Manager::connect(&args.connection).await?;
+        match args.noun {
+            Noun::Cluster { verb } => cluster::run(&manager, verb, args.output).await,
+        }
+    };
+    let text = tokio::select! {
+        text = answer => text?,
+        () = cancel.cancelled() => return Err(Failure::new("interrupted")),
+    };
+    console::say(&text);
+    Ok(())
+}

@@ -1,0 +1,53 @@
+//! What is printed: a table for people, JSON for programs.
+
+use crate::failure::Failure;
+use comfy_table::{ContentArrangement, Table, presets};
+use dragonfly_service::exit;
+use serde::Serialize;
+
+/// The form of what is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub(super) enum Output {
+    /// For people
+    #[default]
+    Table,
+    /// The manager's JSON
+    Json,
+}
+
+/// Rows below their headings, without lines, as wide as the terminal.
+pub(super) fn table<const N: usize>(headings: [&str; N], rows: impl IntoIterator<Item = [String; N]>) -> String {
+    let mut table = Table::new();
+    table
+        .load_style(presets::NOTHING)
+        .set_content_arrangement(ContentArrangement::Disabled)
+        .set_header(headings);
+    for row in rows {
+        table.add_row(row);
+    }
+    let lines = table.lines().map(|line| format!("{}\n", line.trim()));
+    lines.collect()
+}
+
+/// The same as JSON.
+pub(super) fn json(value: &impl Serialize) -> Result<String, Failure> {
+    let text = serde_json::to_string_pretty(value).map_err(|error| Failure::of(&error, exit::FAILURE))?;
+    Ok(text + "\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_stand_below_their_headings() {
+        let text = table(
+            ["ID", "NAME"],
+            [["1".into(), "cluster-1".into()], ["12".into(), "b".into()]],
+        );
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(lines.len(), 3);
+        assert_eq!(lines[0].find("NAME"), lines[1].find("cluster-1"));
+        assert_eq!(lines[0].find("NAME"), lines[2].find('b'));
+    }
+}
