@@ -2,24 +2,10 @@
 //! that an existing file still starts, and named in one warning.
 
 use super::Raw;
-use serde::{Deserialize, Deserializer};
-
-/// The place of a key without effect: accepts anything and remembers only that something was there.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Ineffective {
-    present: bool,
-}
-
-impl<'de> Deserialize<'de> for Ineffective {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        serde::de::IgnoredAny::deserialize(deserializer).map(|_| Self { present: true })
-    }
-}
-
-type Find = fn(&Raw) -> Ineffective;
+use dragonfly_service::config::IneffectiveKey;
 
 /// Every such key: its path, where it is, and what takes its place.
-const TABLE: &[(&str, Find, &str)] = &[
+pub(super) const TABLE: &[IneffectiveKey<Raw>] = &[
     ("pprofPort", |raw| raw.pprof_port, "there is no profiling port"),
     ("log", |raw| raw.log, "use --log-level or verbose"),
     ("server.pluginDir", |raw| raw.server.plugin_dir, "there are no plugins"),
@@ -142,18 +128,10 @@ const TABLE: &[(&str, Find, &str)] = &[
     ("tracing", |raw| raw.tracing, "traces are not exported"),
 ];
 
-/// The keys in `raw` that do nothing, each with what takes its place.
-pub(super) fn found(raw: &Raw) -> Vec<String> {
-    TABLE
-        .iter()
-        .filter(|(_, find, _)| find(raw).present)
-        .map(|(path, _, advice)| format!("{path} ({advice})"))
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use dragonfly_service::config::Ineffective;
 
     #[test]
     fn every_key_of_the_table_is_accepted_and_named() {
@@ -165,12 +143,15 @@ mod tests {
             }
             let text = format!("{} {{anything: 1}}\n", text.trim_end());
             let raw: Raw = dragonfly_service::config::parse(&text, "dfdaemon.yaml").unwrap();
-            assert_eq!(found(&raw), [format!("{path} ({advice})")]);
+            assert_eq!(
+                Ineffective::warnings(&raw, TABLE),
+                [format!("{path} has no effect: {advice}")]
+            );
         }
     }
 
     #[test]
     fn a_default_file_has_none() {
-        assert!(found(&Raw::default()).is_empty());
+        assert!(Ineffective::warnings(&Raw::default(), TABLE).is_empty());
     }
 }

@@ -4,7 +4,7 @@ mod ineffective;
 mod proxy;
 mod raw;
 
-pub use ineffective::Ineffective;
+pub use dragonfly_service::config::Ineffective;
 pub use proxy::{BasicAuth, MitmCa, Proxy, RegistryMirror, Rule};
 pub use raw::*;
 
@@ -188,12 +188,7 @@ impl TryFrom<Raw> for Config {
         };
         let listen = |ip: Option<IpAddr>, port| SocketAddr::new(ip.unwrap_or(any), port);
         let endpoint = |endpoint: &Endpoint, port| listen(endpoint.server.ip, endpoint.server.port.unwrap_or(port));
-        let ineffective = ineffective::found(&raw);
-        let warnings = if ineffective.is_empty() {
-            Vec::new()
-        } else {
-            vec![format!("these keys have no effect: {}", ineffective.join(", "))]
-        };
+        let warnings = Ineffective::warnings(&raw, ineffective::TABLE);
         let config = Config {
             verbose: raw.verbose,
             health: endpoint(&raw.health, 4003),
@@ -488,9 +483,10 @@ proxy: {rules: [{regex: '('}]}
     }
 
     #[test]
-    fn keys_without_effect_give_one_warning() {
+    fn keys_without_effect_give_one_warning_each() {
         let config = config("stats: {server: {port: 4004}}\nproxy: {prefetch: true}").unwrap();
-        assert_eq!(config.warnings.len(), 1);
-        assert!(config.warnings[0].contains("stats") && config.warnings[0].contains("proxy.prefetch"));
+        assert_eq!(config.warnings.len(), 2);
+        assert!(config.warnings[0].starts_with("proxy.prefetch has no effect"));
+        assert!(config.warnings[1].starts_with("stats has no effect"));
     }
 }

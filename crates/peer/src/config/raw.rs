@@ -1,8 +1,8 @@
 //! dfdaemon.yaml as it is written: the keys, defaults and units of Dragonfly 2.5, with safer defaults where theirs would
 //! lose the cache or trust anyone, and a few keys of our own. One long file, since it is one table.
 
-use super::ineffective::Ineffective;
-use dragonfly_service::config::{ByteSize, duration};
+use dragonfly_service::config::{ByteSize, Ineffective, duration};
+use dragonfly_service::config_section;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize, Serializer};
 use std::collections::HashMap;
@@ -10,27 +10,9 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Declares a section whose absent keys take the values of its `Default`.
-macro_rules! section {
-    ($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident: $type:ty = $default:expr,)* }) => {
-        $(#[$doc])*
-        #[derive(Debug, Clone, Serialize, Deserialize)]
-        #[serde(deny_unknown_fields, default, rename_all = "camelCase")]
-        pub struct $name {
-            $($(#[$field_doc])* pub $field: $type,)*
-        }
-
-        impl Default for $name {
-            fn default() -> Self {
-                Self { $($field: $default,)* }
-            }
-        }
-    };
-}
-
 const SIX_MINUTES: Duration = Duration::from_secs(360);
 
-section! {
+config_section! {
     /// The whole file.
     Raw {
         /// Log more. The same as `--log-level debug`.
@@ -82,7 +64,7 @@ section! {
     }
 }
 
-section! {
+config_section! {
     /// `host`
     Host {
         /// Internet data centre of this host, for choosing cluster and parents.
@@ -100,7 +82,7 @@ section! {
     }
 }
 
-section! {
+config_section! {
     /// `server`
     Server {
         /// Without effect.
@@ -115,7 +97,7 @@ section! {
     }
 }
 
-section! {
+config_section! {
     /// `download`
     Download {
         /// The unix socket that dfget and other local tools use.
@@ -137,7 +119,7 @@ section! {
     }
 }
 
-section! {
+config_section! {
     /// `download.server`
     DownloadServer {
         /// Path of the socket.
@@ -150,7 +132,7 @@ section! {
     }
 }
 
-section! {
+config_section! {
     /// `upload`
     Upload {
         /// The gRPC service for peers and schedulers.
@@ -164,7 +146,7 @@ section! {
     }
 }
 
-section! {
+config_section! {
     /// `upload.server`
     UploadServer {
         /// Address to listen on.
@@ -185,7 +167,7 @@ section! {
     }
 }
 
-section! {
+config_section! {
     /// Client certificates: all three or none.
     Tls {
         /// CA of the server.
@@ -197,7 +179,7 @@ section! {
     }
 }
 
-section! {
+config_section! {
     /// `manager`
     Manager {
         /// `http://host:port` of the manager's gRPC service; without one, `scheduler.addrs` names the schedulers.
@@ -211,7 +193,7 @@ section! {
     }
 }
 
-section! {
+config_section! {
     /// `scheduler`
     Scheduler {
         /// Schedulers as `host:port`, for a peer without a manager.
@@ -236,7 +218,7 @@ section! {
     }
 }
 
-section! {
+config_section! {
     /// `seedPeer`
     SeedPeer {
         /// Whether this is a seed peer.
@@ -255,7 +237,7 @@ section! {
     }
 }
 
-section! {
+config_section! {
     /// `dynconfig`
     Dynconfig {
         /// How often the manager is asked for the schedulers.
@@ -264,7 +246,7 @@ section! {
     }
 }
 
-section! {
+config_section! {
     /// `storage`
     Storage {
         /// The piece service.
@@ -286,7 +268,7 @@ section! {
     }
 }
 
-section! {
+config_section! {
     /// `storage.server`
     StorageServer {
         /// Address to listen on.
@@ -302,7 +284,7 @@ section! {
     }
 }
 
-section! {
+config_section! {
     /// `gc`
     Gc {
         /// How often old tasks are looked for.
@@ -313,7 +295,7 @@ section! {
     }
 }
 
-section! {
+config_section! {
     /// `gc.policy`
     GcPolicy {
         /// A task that nobody used for so long goes.
@@ -340,7 +322,7 @@ section! {
     }
 }
 
-section! {
+config_section! {
     /// `proxy`
     Proxy {
         /// Where the proxy listens.
@@ -370,7 +352,7 @@ section! {
     }
 }
 
-section! {
+config_section! {
     /// `proxy.server`
     ProxyServer {
         /// Address to listen on.
@@ -416,7 +398,7 @@ pub struct ProxyRule {
     pub filtered_query_params: Option<Vec<String>>,
 }
 
-section! {
+config_section! {
     /// `proxy.registryMirror`
     RegistryMirror {
         /// The registry of requests that name none.
@@ -435,7 +417,7 @@ section! {
     }
 }
 
-section! {
+config_section! {
     /// `backend`
     Backend {
         /// Headers for origins that the caller did not send.
@@ -463,7 +445,7 @@ section! {
     }
 }
 
-section! {
+config_section! {
     /// `security`
     Security {
         /// Which origins may be asked.
@@ -474,7 +456,7 @@ section! {
     }
 }
 
-section! {
+config_section! {
     /// `security.egress`
     Egress {
         /// Networks (CIDR) that are allowed whatever else is refused.
@@ -484,7 +466,7 @@ section! {
     }
 }
 
-section! {
+config_section! {
     /// `network`
     Network {
         /// Listen on `::` where no address is given, and prefer IPv6.
@@ -496,7 +478,7 @@ section! {
     }
 }
 
-section! {
+config_section! {
     /// `health`, `metrics`
     Endpoint {
         /// Where it listens.
@@ -504,7 +486,7 @@ section! {
     }
 }
 
-section! {
+config_section! {
     /// `health.server`, `metrics.server`
     EndpointServer {
         /// Address to listen on.

@@ -2,22 +2,7 @@
 //! still starts; each is named in one warning with what takes its place.
 
 use super::Raw;
-use serde::{Deserialize, Deserializer};
-
-/// Stands where such a key is: takes any value and keeps only that there was one.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Ineffective {
-    present: bool,
-}
-
-impl<'de> Deserialize<'de> for Ineffective {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        serde::de::IgnoredAny::deserialize(deserializer)?;
-        Ok(Self { present: true })
-    }
-}
-
-type Find = fn(&Raw) -> Ineffective;
+use dragonfly_service::config::IneffectiveKey;
 
 const ONE_DIRECTORY: &str = "everything lies in server.dataDir";
 const NO_RETRIES: &str = "peers wait for an event, not for a retry; see scheduler.waitTimeout";
@@ -25,7 +10,7 @@ const NO_SCANS: &str = "what is old is forgotten when it is due";
 const NO_REDIS: &str = "nothing needs Redis";
 
 /// Every such key: its path, where it is, and what takes its place.
-const TABLE: &[(&str, Find, &str)] = &[
+pub(super) const TABLE: &[IneffectiveKey<Raw>] = &[
     (
         "server.logMaxAge",
         |raw| raw.server.log_max_age,
@@ -99,17 +84,10 @@ const TABLE: &[(&str, Find, &str)] = &[
     ("pprofPort", |raw| raw.pprof_port, "there is no profiling port"),
 ];
 
-/// The keys in `raw` that do nothing, each with what takes its place.
-pub(super) fn found(raw: &Raw) -> Vec<String> {
-    let present = TABLE.iter().filter(|(_, find, _)| find(raw).present);
-    present
-        .map(|(path, _, advice)| format!("{path} has no effect: {advice}"))
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use dragonfly_service::config::Ineffective;
 
     /// A file with one key, whatever its value.
     fn file_with(path: &str) -> String {
@@ -122,8 +100,11 @@ mod tests {
     fn each_of_these_keys_is_accepted_with_its_own_warning() {
         for (path, _, advice) in TABLE {
             let raw: Raw = dragonfly_service::config::parse(&file_with(path), "scheduler.yaml").unwrap();
-            assert_eq!(found(&raw), [format!("{path} has no effect: {advice}")]);
+            assert_eq!(
+                Ineffective::warnings(&raw, TABLE),
+                [format!("{path} has no effect: {advice}")]
+            );
         }
-        assert_eq!(found(&Raw::default()), Vec::<String>::new());
+        assert_eq!(Ineffective::warnings(&Raw::default(), TABLE), Vec::<String>::new());
     }
 }

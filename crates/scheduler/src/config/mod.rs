@@ -3,7 +3,7 @@
 mod ineffective;
 mod raw;
 
-pub use ineffective::Ineffective;
+pub use dragonfly_service::config::Ineffective;
 pub use raw::*;
 
 use dragonfly_service::config::{Error, Problems};
@@ -104,7 +104,7 @@ impl TryFrom<Raw> for Config {
 
     fn try_from(raw: Raw) -> Result<Self, Error> {
         let mut problems = Problems::new();
-        let warnings = ineffective::found(&raw);
+        let warnings = Ineffective::warnings(&raw, ineffective::TABLE);
         let any = any_address(raw.network.enable_ipv6);
         let listen_ip = address("server.listenIP", raw.server.listen_ip.as_deref(), &mut problems);
         let advertise_ip = address("server.advertiseIP", raw.server.advertise_ip.as_deref(), &mut problems);

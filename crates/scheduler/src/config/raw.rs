@@ -1,36 +1,16 @@
 //! scheduler.yaml as it is written: the keys and units of Dragonfly 2.5, and a few keys of our own.
 
-use super::ineffective::Ineffective;
-use dragonfly_service::config::duration;
-use dragonfly_service::tls;
-use serde::{Deserialize, Serialize};
+use dragonfly_service::config::{Ineffective, duration};
+use dragonfly_service::{config_section, tls};
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
-
-/// Declares a section whose absent keys take the values of its `Default`.
-macro_rules! section {
-    ($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident: $type:ty = $default:expr,)* }) => {
-        $(#[$doc])*
-        #[derive(Debug, Clone, Serialize, Deserialize)]
-        #[serde(deny_unknown_fields, default, rename_all = "camelCase")]
-        pub struct $name {
-            $($(#[$field_doc])* pub $field: $type,)*
-        }
-
-        impl Default for $name {
-            fn default() -> Self {
-                Self { $($field: $default,)* }
-            }
-        }
-    };
-}
 
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
 const REQUESTS_PER_SECOND: NonZeroU32 = NonZeroU32::new(4000).expect("4000 is not 0");
 
-section! {
+config_section! {
     /// The whole file.
     Raw {
         /// Address, limits, data and logs.
@@ -84,7 +64,7 @@ section! {
     }
 }
 
-section! {
+config_section! {
     /// Address, limits, data and logs.
     Server {
         /// Address that peers and the manager are told; absent: the one from which the manager is reached.
@@ -128,7 +108,7 @@ section! {
     }
 }
 
-section! {
+config_section! {
     /// How parents are chosen.
     Scheduling {
         /// How many peers of a task that are no seed peers may fetch the same piece from the origin at the same time.
@@ -158,7 +138,7 @@ section! {
     }
 }
 
-section! {
+config_section! {
     /// How much each quality of a parent counts. Only the ratios matter.
     Weights {
         /// Speed that children measured.
@@ -176,7 +156,7 @@ section! {
     }
 }
 
-section! {
+config_section! {
     /// How long things are remembered.
     Gc {
         /// How long a downloading peer may be silent.
@@ -201,7 +181,7 @@ section! {
     }
 }
 
-section! {
+config_section! {
     /// Configuration that the manager holds.
     DynConfig {
         /// How often it is asked for.
@@ -213,7 +193,7 @@ section! {
     }
 }
 
-section! {
+config_section! {
     /// Where this scheduler stands.
     Host {
         /// Its data centre.
@@ -223,7 +203,7 @@ section! {
     }
 }
 
-section! {
+config_section! {
     /// The manager.
     Manager {
         /// Address and port; absent: the scheduler works alone.
@@ -238,7 +218,7 @@ section! {
     }
 }
 
-section! {
+config_section! {
     /// Signs of life.
     KeepAlive {
         /// How often they are sent.
@@ -247,7 +227,7 @@ section! {
     }
 }
 
-section! {
+config_section! {
     /// How seed peers are asked.
     SeedPeer {
         /// Certificate and key of this client, and the CA of the seed peers; absent: no TLS.
@@ -261,7 +241,7 @@ section! {
     }
 }
 
-section! {
+config_section! {
     /// Metrics for Prometheus.
     Metrics {
         /// Whether they are served.
@@ -274,7 +254,7 @@ section! {
     }
 }
 
-section! {
+config_section! {
     /// Addresses.
     Network {
         /// Whether servers without an address listen on IPv6 too.
