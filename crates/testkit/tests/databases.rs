@@ -49,7 +49,9 @@ async fn postgres_keeps_what_it_said_it_has_through_a_kill() {
 async fn databases_are_reached_by_tls_when_they_are_told_to() {
     let dir = tempfile::tempdir().unwrap();
     let authority = Authority::create(dir.path()).unwrap();
-    let mariadb = MariaDb::start_tls(&Place::Here, &dir.path().join("m"), address(), &authority);
+    let at = |name: &str| dir.path().join(name);
+    let home = at("m");
+    let mariadb = MariaDb::start_tls(&Place::Here, &home, address(), &authority);
     let cipher = mariadb
         .await
         .unwrap()
@@ -57,7 +59,8 @@ async fn databases_are_reached_by_tls_when_they_are_told_to() {
         .await
         .unwrap();
     assert!(cipher.contains("TLS"), "{cipher}");
-    let postgres = Postgres::start_tls(&Place::Here, &dir.path().join("p"), address(), &authority);
+    let home = at("p");
+    let postgres = Postgres::start_tls(&Place::Here, &home, address(), &authority);
     let tls = "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()";
     assert_eq!(
         postgres.await.unwrap().query("postgres", tls).await.unwrap().trim(),
@@ -67,7 +70,8 @@ async fn databases_are_reached_by_tls_when_they_are_told_to() {
         password: Some("p@ss"),
         tls: Some(&authority),
     };
-    let redis = Redis::start_with(&Place::Here, &dir.path().join("r"), address(), (Role::Master, access));
+    let home = at("r");
+    let redis = Redis::start_with(&Place::Here, &home, address(), (Role::Master, access));
     assert_eq!(redis.await.unwrap().command(&["PING"]).await.unwrap().trim(), "PONG");
 }
 

@@ -93,7 +93,7 @@ fn clusters(report: &Report) -> Markup {
     let places = places(report);
     let ways = ways(report);
     let (half, deepest) = (WIDTH / 2.0, places.values().map(|at| at.y).fold(0.0, f64::max));
-    let height = deepest + 60.0;
+    let height = deepest + 130.0;
     html! {
         svg viewBox=(format!("0 0 {WIDTH} {height}")) role="img" aria-label="the two clusters and the bytes that moved" {
             @for (number, cluster) in CLUSTERS.iter().enumerate() {
@@ -121,15 +121,27 @@ fn clusters(report: &Report) -> Markup {
 }
 
 fn way(start: Point, end: Point, bytes: u64, from_origin: bool) -> Markup {
+    // Between hosts of one row the way bends below them, where nothing else is written.
+    let level = (start.y - end.y).abs() < 1.0;
+    let (aside, below) = if level {
+        (0.0, 34.0 + (start.x - end.x).abs() / 6.0)
+    } else {
+        (26.0, 0.0)
+    };
     let middle = Point {
-        x: f64::midpoint(start.x, end.x) + 26.0,
-        y: f64::midpoint(start.y, end.y),
+        x: f64::midpoint(start.x, end.x) + aside,
+        y: f64::midpoint(start.y, end.y) + below,
+    };
+    // A curve comes half as near to its control point.
+    let label = Point {
+        x: middle.x - 6.0 - aside / 4.0,
+        y: middle.y - below / 2.0 + if level { 14.0 } else { 0.0 },
     };
     let class = if from_origin { "way from-origin" } else { "way" };
     html! {
         path class=(class) stroke-width="2"
             d=(format!("M{} {} Q{} {} {} {}", start.x, start.y, middle.x, middle.y, end.x, end.y)) {}
-        text x=(middle.x - 6.0) y=(middle.y) { (mib(bytes)) " MiB" }
+        text x=(label.x) y=(label.y) text-anchor=(if level { "middle" } else { "start" }) { (mib(bytes)) " MiB" }
     }
 }
 
