@@ -52,6 +52,10 @@ impl Candidate {
                 Verdict::LessSpecific,
                 format!("{reason}, but less specifically than in cluster {}", choice.cluster),
             ),
+            Some((Rule::Default, _)) => (
+                Verdict::Outranked,
+                format!("it is the default, but {} comes first", choice.reason.rule().what()),
+            ),
             Some((_, reason)) => (
                 Verdict::Outranked,
                 format!("{reason}, but {} comes first", choice.reason.rule().what()),

@@ -137,7 +137,10 @@ async fn the_answer_says_what_each_other_cluster_lacked(engine: Engine) {
         why.contains("\"asia\"") && why.contains("the address comes first"),
         "{why}"
     );
-    assert_eq!(verdict(&found, 1).0, "outranked");
+    assert_eq!(
+        verdict(&found, 1),
+        ("outranked", "it is the default, but the address comes first")
+    );
     assert_eq!(
         verdict(&found, 6),
         ("no_match", "it has no scopes and is not the default")

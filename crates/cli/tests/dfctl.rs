@@ -1,0 +1,111 @@
+//! `dfctl` and a manager, both as the binary that users run.
+
+#![allow(clippy::unwrap_used, reason = "a test that can't go on shall panic")]
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
+use std::process::{Command, Output};
+use std::time::Duration;
+
+use dragonfly_testkit::process::{Process, Ready, free_port};
+use serde_json::Value;
+
+const BINARY: &str = env!("CARGO_BIN_EXE_dragonfly");
+const PASSWORD: &str = "correct horse";
+
+/// A manager with its first cluster. The process ends with the handle.
+async fn manager(dir: &Path) -> (Process, String) {
+    let ip = Ipv4Addr::LOCALHOST;
+    let address = SocketAddr::from((ip, free_port(ip.into()).unwrap()));
+    let config = dir.join("manager.yaml");
+    let text = format!(
+        "server:\n  dataDir: {}\n  grpc: {{listenIP: 127.0.0.1, port: {{start: 0}}}}\n  rest: {{addr: '{address}'}}\n",
+        dir.join("data").display()
+    );
+    std::fs::write(&config, text).unwrap();
+    let mut command = Command::new(BINARY);
+    command
+        .args(["manager", "--console", "--config"])
+        .arg(&config)
+        .env("DRAGONFLY_INITIAL_ROOT_PASSWORD", PASSWORD);
+    let mut process = Process::start("manager", command, dir).unwrap();
+    let ready = Ready::Port(address);
+    process.ready(&ready, Duration::from_secs(60)).await.unwrap();
+    (process, format!("http://{address}"))
+}
+
+/// `dfctl` without what this machine's environment says.
+fn dfctl(manager: &str, arguments: &[&str]) -> Command {
+    let mut command = Command::new(BINARY);
+    command
+        .env_clear()
+        .env("DFCTL_MANAGER", manager)
+        .arg("dfctl")
+        .args(arguments);
+    command
+}
+
+fn said(output: &Output) -> String {
+    format!(
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    )
+}
+
+#[tokio::test]
+async fn a_user_asks_why_a_host_is_in_a_cluster_and_for_the_list() {
+    let dir = tempfile::tempdir().unwrap();
+    let (_manager, url) = manager(dir.path()).await;
+    let as_root = |arguments: &[&str]| {
+        let mut command = dfctl(&url, arguments);
+        command.env("DFCTL_USER", "root").env("DFCTL_PASSWORD", PASSWORD);
+        command.output().unwrap()
+    };
+    let list = as_root(&["cluster", "ls"]);
+    assert!(
+        list.status.success() && said(&list).contains("cluster-1"),
+        "{}",
+        said(&list)
+    );
+    let table = as_root(&["cluster", "match", "--hostname", "a"]);
+    let text = said(&table);
+    assert!(
+        text.starts_with("cluster 1 (cluster-1): no cluster's scopes match"),
+        "{text}"
+    );
+    assert!(text.contains("it has no active scheduler"), "{text}");
+    let json = as_root(&["cluster", "match", "--ip", "10.0.0.9", "--output", "json"]);
+    let found: Value = serde_json::from_slice(&json.stdout).unwrap();
+    assert_eq!((&found["cluster_id"], &found["reason"]), (&1.into(), &"default".into()));
+    let refused = as_root(&["cluster", "match", "--ip", "nonsense"]);
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(
+        said(&refused).contains("\"nonsense\", which is no address"),
+        "{}",
+        said(&refused)
+    );
+}
+
+#[tokio::test]
+async fn who_calls_is_said_by_the_environment_a_file_or_nobody() {
+    let dir = tempfile::tempdir().unwrap();
+    let (_manager, url) = manager(dir.path()).await;
+    let nobody = dfctl(&url, &["cluster", "ls"]).output().unwrap();
+    assert_eq!(nobody.status.code(), Some(1));
+    assert!(said(&nobody).contains("who calls?"), "{}", said(&nobody));
+    let file = dir.path().join("dfctl.yaml");
+    std::fs::write(&file, format!("manager: {url}\nuser: root\npassword: {PASSWORD}\n")).unwrap();
+    let mut from_file = Command::new(BINARY);
+    from_file
+        .env_clear()
+        .args(["dfctl", "cluster", "ls", "--config"])
+        .arg(&file);
+    let listed = from_file.output().unwrap();
+    assert!(listed.status.success(), "{}", said(&listed));
+    let mut wrong = dfctl(&url, &["cluster", "ls"]);
+    wrong.env("DFCTL_TOKEN", "no token of ours");
+    let refused = wrong.output().unwrap();
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(said(&refused).contains("sign in first"), "{}", said(&refused));
+}
