@@ -2,11 +2,14 @@
 //! but a given seed.
 //!
 //! What always holds: a wanted piece is fetched by one at a time, and again only after that one failed; a parent that
-//! failed a piece is not asked for it again; while a parent has a piece that is missing, there is something to do.
+//! failed a piece is not asked for it again; while a parent has a piece that is missing, something is under way.
 //!
-//! The lowest missing piece is always under way, for whoever reads the content as it arrives. The others are taken
-//! rarest first and, among equally rare ones, in an order of this peer's own: peers that start together then fetch
-//! different pieces and have something to give each other.
+//! Pieces are taken rarest first and, among equally rare ones, in an order of this peer's own: peers that start together
+//! then fetch different pieces and have something to give each other. The first and every [`IN_ORDER`]th is the lowest
+//! missing one, for whoever reads the content as it arrives. More often would bring all peers of a crowd the same pieces.
+//!
+//! A parent is asked for no more pieces at once than fill its way here. Those beyond would only wait at the parent, while
+//! rarer ones may come up, and keep it from giving anybody a whole piece soon.
 
 use dragonfly_model::{ByteRange, PeerId, PieceLayout, PieceNumber};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
@@ -19,6 +22,11 @@ const MAX_FAILURES: u32 = 3;
 const WINDOW: usize = 256;
 /// More separate ranges than this are not told apart: the whole content is wanted then.
 const MAX_RANGES: usize = 64;
+/// Of so many pieces one is the lowest missing.
+const IN_ORDER: u32 = 8;
+/// What a parent sends in this time is asked for in advance: more than a round trip takes, and what a parent needs to
+/// find the next piece.
+const AHEAD: Duration = Duration::from_millis(100);
 /// How much the latest piece counts for a parent's speed.
 const LATEST: f64 = 0.3;
 
@@ -54,6 +62,12 @@ impl Parent {
     fn is_live(&self) -> bool {
         self.failures < MAX_FAILURES
     }
+
+    /// Whether one piece more may be under way. One that was never measured is asked for one at a time.
+    fn has_room(&self, piece_length: u64) -> bool {
+        let ahead = self.speed.unwrap_or(0.0) * AHEAD.as_secs_f64();
+        f64::from(self.in_flight) < (ahead / piece_length.max(1) as f64).max(1.0)
+    }
 }
 
 /// The state of one download.
@@ -72,6 +86,8 @@ pub struct Plan {
     parents: BTreeMap<PeerId, Parent>,
     blamed: HashSet<(PeerId, u32)>,
     seed: u64,
+    /// Fetches since one of the lowest missing piece was due.
+    turn: u32,
 }
 
 impl Plan {
@@ -89,6 +105,7 @@ impl Plan {
             parents: BTreeMap::new(),
             blamed: HashSet::new(),
             seed,
+            turn: 0,
         }
     }
 
@@ -147,6 +164,7 @@ impl Plan {
     pub fn next(&mut self) -> Option<(PieceNumber, PeerId)> {
         let number = self.next_piece()?;
         let peer = self.best_parent(number)?;
+        self.turn = (self.turn + 1) % IN_ORDER;
         self.open.remove(&number);
         self.busy.insert(number, Worker::Parent(peer.clone()));
         self.parents.entry(peer.clone()).or_default().in_flight += 1;
@@ -306,12 +324,12 @@ impl Plan {
         }
     }
 
-    /// The lowest missing piece if nobody is at it, else the rarest.
+    /// The lowest missing piece if it is its turn and nobody is at it, else the rarest.
     fn next_piece(&self) -> Option<u32> {
         let available = self.open.iter().map(|number| (*number, self.eligible(*number).count()));
         let mut available = available.filter(|(_, parents)| *parents > 0).take(WINDOW).peekable();
         let (lowest, _) = *available.peek()?;
-        if self.busy.keys().next().is_none_or(|busy| lowest < *busy) {
+        if self.turn == 0 && self.busy.keys().next().is_none_or(|busy| lowest < *busy) {
             return Some(lowest);
         }
         let rarest = available.min_by_key(|(number, parents)| (*parents, shuffled(self.seed, *number)));
@@ -321,7 +339,8 @@ impl Plan {
     fn eligible(&self, number: u32) -> impl Iterator<Item = (&PeerId, &Parent)> {
         let blamed = move |peer: &PeerId| !self.blamed.is_empty() && self.blamed.contains(&(peer.clone(), number));
         let parents = self.parents.iter();
-        parents.filter(move |(peer, parent)| parent.is_live() && parent.has.contains(&number) && !blamed(peer))
+        let free = parents.filter(|(_, parent)| parent.is_live() && parent.has_room(self.piece_length));
+        free.filter(move |(peer, parent)| parent.has.contains(&number) && !blamed(peer))
     }
 
     /// The parent that should be through soonest. One that was never measured is taken to be as fast as the fastest,
