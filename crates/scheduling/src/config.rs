@@ -47,9 +47,9 @@ impl Default for Config {
         Self {
             back_to_source_count: 1,
             origin_budget: 256,
-            fan_out: 8,
-            parents: 5,
-            calm: Duration::from_secs(1),
+            fan_out: 4,
+            parents: 4,
+            calm: Duration::from_millis(250),
             settle: Duration::ZERO,
             limits: Limits::default(),
             weights: Weights::default(),
