@@ -5,6 +5,7 @@
     reason = "a test that finds something else than it expects shall fail"
 )]
 
+mod access;
 mod engines;
 mod grpc;
 mod matching;

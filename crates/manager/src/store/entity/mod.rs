@@ -11,5 +11,7 @@ pub(crate) mod scheduler_cluster;
 pub(crate) mod secret;
 pub(crate) mod seed_peer;
 pub(crate) mod seed_peer_cluster;
+pub(crate) mod session;
+pub(crate) mod token;
 pub(crate) mod user;
 pub(crate) mod user_role;
