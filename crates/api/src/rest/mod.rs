@@ -6,6 +6,7 @@
 
 mod access;
 mod account;
+mod audit;
 mod check;
 mod cluster;
 mod cluster_config;
@@ -17,6 +18,7 @@ pub use access::{
     CreateRole, CreateToken, Permission, PersonalAccessToken, TokenFilter, TokenState, UpdateToken, UserSession,
 };
 pub use account::{CreateUser, UpdateUser, User, UserFilter, UserState};
+pub use audit::{ActorType, Audit, AuditFilter, AuditState};
 pub use check::{Check, Problems};
 pub use cluster::{Cluster, CreateCluster, SchedulerCluster, SeedPeerCluster, UpdateCluster};
 pub use cluster_config::{

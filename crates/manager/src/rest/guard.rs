@@ -3,8 +3,8 @@
 //! The guard stands before all of `/api/v1` and `/oapi/v1`, known paths or not: what [`rule`] does not except needs a right to
 //! the object that is the first segment of the path.
 
-use super::Rest;
 use super::error::{Problem, challenge};
+use super::{Rest, audit};
 use crate::store::Time;
 use crate::users::{Action, Caller, Error};
 use axum::extract::{Request, State};
@@ -90,50 +90,52 @@ fn rule<'a>(method: &Method, path: &'a str) -> Rule<'a> {
     }
 }
 
-/// Lets pass who may, and tells the handler who it is.
+/// Lets pass who may, tells the handler who it is, and has it recorded.
 pub(super) async fn guard(State(rest): State<Rest>, mut request: Request, next: Next) -> Response {
     let rule = rule(request.method(), request.uri().path());
-    match check(&rest, rule, request.headers()).await {
-        Ok(caller) => {
-            if let Some(caller) = caller {
-                request.extensions_mut().insert(caller);
-            }
-            next.run(request).await
-        }
+    if rule == Rule::Open {
+        return audit::recorded(&rest, None, request, next).await;
+    }
+    let caller = match known(&rest, request.headers()).await {
+        Ok(caller) => caller,
         Err(error) => {
             let response = Problem::from(error).into_response();
-            match response.status() {
+            return match response.status() {
                 StatusCode::UNAUTHORIZED => challenge(&rest.realm, response),
                 _ => response,
-            }
+            };
         }
+    };
+    if let Err(error) = check(&rest, rule, &caller).await {
+        let response = Problem::from(error).into_response();
+        let (parts, _) = request.into_parts();
+        audit::refused(&rest, &caller, &parts, response.status()).await;
+        return response;
     }
+    request.extensions_mut().insert(caller.clone());
+    audit::recorded(&rest, Some(&caller), request, next).await
 }
 
-/// Who calls; nobody where anybody may.
-async fn check(rest: &Rest, rule: Rule<'_>, headers: &HeaderMap) -> Result<Option<Caller>, Error> {
-    if rule == Rule::Open {
-        return Ok(None);
-    }
+async fn known(rest: &Rest, headers: &HeaderMap) -> Result<Caller, Error> {
     let token = token(headers).ok_or(Error::NotSignedIn)?;
-    let caller = rest.users.authenticate(token, Time::now()).await?;
+    rest.users.authenticate(token, Time::now()).await
+}
+
+async fn check(rest: &Rest, rule: Rule<'_>, caller: &Caller) -> Result<(), Error> {
     match rule {
-        Rule::Open => {}
-        Rule::Session => {
-            caller.session()?;
-        }
+        Rule::Open => Ok(()),
+        Rule::Session => caller.session().map(drop),
         Rule::Own => {
             caller.at_work()?;
-            caller.session()?;
+            caller.session().map(drop)
         }
         Rule::Oneself(id, _) if id == caller.id => {
             caller.at_work()?;
-            caller.session()?;
+            caller.session().map(drop)
         }
-        Rule::Oneself(_, action) => rest.users.authorize(&caller, action, "users").await?,
-        Rule::Right(object, action) => rest.users.authorize(&caller, action, object).await?,
+        Rule::Oneself(_, action) => rest.users.authorize(caller, action, "users").await,
+        Rule::Right(object, action) => rest.users.authorize(caller, action, object).await,
     }
-    Ok(Some(caller))
 }
 
 /// A token in a query would be in every log on the way, so it is not looked for there.

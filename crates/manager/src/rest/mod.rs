@@ -3,6 +3,7 @@
 //! Every path under `/api/v1` and `/oapi/v1` needs a right, but the few that [`guard`] excepts. Handlers parse, ask the room
 //! behind, answer.
 
+mod audit;
 mod clusters;
 mod error;
 mod frame;
@@ -107,6 +108,7 @@ fn users() -> Router<Rest> {
         .route("/roles/{role}", get(roles::get).delete(roles::delete))
         .route("/roles/{role}/permissions", post(roles::permit).delete(roles::forbid))
         .route("/permissions", get(roles::permissions))
+        .route("/audits", get(audit::list))
         .route("/personal-access-tokens", get(tokens::list).post(tokens::create))
         .route(
             "/personal-access-tokens/{id}",

@@ -18,7 +18,7 @@ pub(crate) use session::{Sessions, key_in};
 
 use crate::store::entity::user;
 use crate::store::{Store, Time};
-use dragonfly_api::rest::{Check, ResetPassword, Session, SignIn};
+use dragonfly_api::rest::{ActorType, Check, ResetPassword, Session, SignIn};
 use sea_orm::sea_query::{Expr, ExprTrait};
 use sea_orm::{ColumnTrait, DbErr, EntityTrait, QueryFilter};
 use secrecy::{ExposeSecret, SecretString};
@@ -97,6 +97,14 @@ enum Credential {
 }
 
 impl Caller {
+    /// As what and under which name he is recorded.
+    pub(crate) fn actor(&self) -> (ActorType, String) {
+        match &self.credential {
+            Credential::Session(_) => (ActorType::User, self.name.clone()),
+            Credential::Token { name, .. } => (ActorType::Pat, format!("{}/{name}", self.name)),
+        }
+    }
+
     /// The id of the session; what only a person does is not for tokens.
     pub(crate) fn session(&self) -> Result<&str, Error> {
         match &self.credential {

@@ -11,7 +11,7 @@ use sea_orm::sea_query::{Expr, ExprTrait, Query, SelectStatement, SimpleExpr};
 use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder};
 
 /// Kinds of objects: the first segments of the paths that need a right.
-pub(crate) const OBJECTS: [&str; 9] = [
+pub(crate) const OBJECTS: [&str; 10] = [
     "clusters",
     "scheduler-clusters",
     "seed-peer-clusters",
@@ -21,6 +21,7 @@ pub(crate) const OBJECTS: [&str; 9] = [
     "roles",
     "permissions",
     "personal-access-tokens",
+    "audits",
 ];
 /// All objects.
 const ALL: &str = "*";

@@ -33,12 +33,13 @@ const GROUPS: [(&str, &[&str]); 2] = [
     ("cluster", &["clusters", "scheduler-clusters", "seed-peer-clusters"]),
 ];
 /// What can be opened one by one.
-const OBJECTS: [&str; 5] = [
+const OBJECTS: [&str; 6] = [
     "clusters",
     "scheduler-clusters",
     "seed-peer-clusters",
     "schedulers",
     "seed-peers",
+    "audits",
 ];
 
 /// Whether a bearer's text is meant as a personal access token.

@@ -8,7 +8,7 @@ const FIRST: &str = "first horse";
 const OWN: &str = "battery staple";
 
 /// A user made by root, who has set a password of his own.
-async fn user(room: &Room, root: &Api, name: &str) -> (u64, Api) {
+pub(crate) async fn user(room: &Room, root: &Api, name: &str) -> (u64, Api) {
     let made = root
         .post("/api/v1/users", json!({"name": name, "password": FIRST}))
         .await
@@ -40,7 +40,7 @@ async fn give(root: &Api, user: u64, role: &str, permissions: Value) {
     );
 }
 
-async fn token(api: &Api, name: &str, scopes: Value) -> (u64, Api) {
+pub(crate) async fn token(api: &Api, name: &str, scopes: Value) -> (u64, Api) {
     let body = json!({"name": name, "scopes": scopes, "expired_at": "2035-01-01T00:00:00Z"});
     let made = api.post("/api/v1/personal-access-tokens", body).await.ok();
     let bearer = Api {

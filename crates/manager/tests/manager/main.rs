@@ -6,6 +6,7 @@
 )]
 
 mod access;
+mod audit;
 mod engines;
 mod grpc;
 mod matching;

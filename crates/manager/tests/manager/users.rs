@@ -6,7 +6,7 @@ use reqwest::{Method, StatusCode};
 use serde_json::json;
 
 /// Every route under /api/v1 but the sign-in. Those to sign out with are last: they end the session.
-const ROUTES: [(&str, &str); 53] = [
+const ROUTES: [(&str, &str); 54] = [
     ("GET", "/users"),
     ("POST", "/users"),
     ("POST", "/users/signup"),
@@ -26,6 +26,7 @@ const ROUTES: [(&str, &str); 53] = [
     ("POST", "/roles/guest/permissions"),
     ("DELETE", "/roles/guest/permissions"),
     ("GET", "/permissions"),
+    ("GET", "/audits"),
     ("GET", "/personal-access-tokens"),
     ("POST", "/personal-access-tokens"),
     ("GET", "/personal-access-tokens/1"),

@@ -2,8 +2,10 @@
 //! sign of life.
 
 pub(crate) mod application;
+pub(crate) mod audit;
 pub(crate) mod cluster_link;
 pub(crate) mod config;
+pub(crate) mod duty;
 pub(crate) mod role;
 pub(crate) mod role_permission;
 pub(crate) mod scheduler;

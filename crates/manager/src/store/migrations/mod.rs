@@ -2,6 +2,7 @@
 
 mod m0001_first;
 mod m0002_access;
+mod m0003_audit;
 
 use sea_orm_migration::{MigrationTrait, MigratorTrait};
 
@@ -9,6 +10,10 @@ pub(crate) struct Migrator;
 
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(m0001_first::Migration), Box::new(m0002_access::Migration)]
+        vec![
+            Box::new(m0001_first::Migration),
+            Box::new(m0002_access::Migration),
+            Box::new(m0003_audit::Migration),
+        ]
     }
 }
