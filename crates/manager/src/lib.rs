@@ -19,6 +19,7 @@ mod metrics;
 mod placement;
 mod rest;
 mod scopes;
+mod settings;
 mod store;
 mod users;
 mod wake;

@@ -1,18 +1,16 @@
 //! Old records go. How long they are kept is the setting `gc`, as in Dragonfly 2.5. One manager at a time does it.
 
 use crate::error::Error;
-use crate::store::entity::{audit, config, duty};
+use crate::settings;
+use crate::store::entity::{audit, duty};
 use crate::store::{Store, Time};
 use dragonfly_service::chain;
 use sea_orm::ActiveValue::Set;
 use sea_orm::sea_query::{Expr, OnConflict};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
-use serde::Deserialize;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
-/// Name of the setting.
-const SETTING: &str = "gc";
 /// Name of the duty.
 const DUTY: &str = "retention";
 /// How long records are kept if the setting does not say it.
@@ -21,18 +19,6 @@ const WEEK: Duration = Duration::from_secs(7 * 86_400);
 const PERIOD: Duration = Duration::from_secs(3600);
 /// Records that are removed at once.
 const BATCH: u64 = 5000;
-
-/// The setting's value, as far as it matters here.
-#[derive(Debug, Default, Deserialize)]
-struct Gc {
-    audit: Option<Ttl>,
-}
-
-#[derive(Debug, Deserialize)]
-struct Ttl {
-    /// In nanoseconds.
-    ttl: u64,
-}
 
 /// Removes what is old.
 #[derive(Debug)]
@@ -65,7 +51,8 @@ impl Retention {
         if !self.take(now).await? {
             return Ok(0);
         }
-        let kept_since = Time(now.0.saturating_sub(Time(0).plus(self.ttl().await?).0));
+        let ttl = settings::audit_ttl(&self.store).await?.unwrap_or(WEEK);
+        let kept_since = now.minus(ttl);
         let mut removed = 0;
         loop {
             let old: Vec<i64> = audit::Entity::find()
@@ -111,18 +98,5 @@ impl Retention {
             .exec(self.store.db())
             .await?;
         Ok(taken.rows_affected == 1)
-    }
-
-    async fn ttl(&self) -> Result<Duration, Error> {
-        let setting = config::Entity::find().filter(config::Column::Name.eq(SETTING));
-        let setting = setting.one(self.store.db()).await?;
-        let Some(setting) = setting else { return Ok(WEEK) };
-        match serde_json::from_str::<Gc>(&setting.value) {
-            Ok(gc) => Ok(gc.audit.map_or(WEEK, |audit| Duration::from_nanos(audit.ttl))),
-            Err(error) => {
-                tracing::warn!(%error, "the setting gc can't be read; records are kept for a week");
-                Ok(WEEK)
-            }
-        }
     }
 }

@@ -3,8 +3,10 @@
 //! Every path under `/api/v1` and `/oapi/v1` needs a right, but the few that [`guard`] excepts. Handlers parse, ask the room
 //! behind, answer.
 
+mod applications;
 mod audit;
 mod clusters;
+mod configs;
 mod error;
 mod frame;
 mod guard;
@@ -62,7 +64,10 @@ impl Rest {
 
     fn router(self) -> Router {
         Router::new()
-            .nest("/api/v1", self.guarded(clusters().merge(members()).merge(users())))
+            .nest(
+                "/api/v1",
+                self.guarded(clusters().merge(members()).merge(users()).merge(settings())),
+            )
             .nest("/oapi/v1", self.guarded(clusters()))
             .route("/healthy", get(healthy))
             .method_not_allowed_fallback(|| async { Problem::method_not_allowed() })
@@ -145,6 +150,22 @@ fn members() -> Router<Rest> {
             get(seed_peers::get)
                 .patch(seed_peers::update)
                 .delete(seed_peers::delete),
+        )
+}
+
+fn settings() -> Router<Rest> {
+    Router::new()
+        .route("/applications", get(applications::list).post(applications::create))
+        .route(
+            "/applications/{id}",
+            get(applications::get)
+                .patch(applications::update)
+                .delete(applications::delete),
+        )
+        .route("/configs", get(configs::list).post(configs::create))
+        .route(
+            "/configs/{id}",
+            get(configs::get).patch(configs::update).delete(configs::delete),
         )
 }
 

@@ -11,7 +11,7 @@ use sea_orm::sea_query::{Expr, ExprTrait, Query, SelectStatement, SimpleExpr};
 use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder};
 
 /// Kinds of objects: the first segments of the paths that need a right.
-pub(crate) const OBJECTS: [&str; 10] = [
+pub(crate) const OBJECTS: [&str; 12] = [
     "clusters",
     "scheduler-clusters",
     "seed-peer-clusters",
@@ -22,6 +22,8 @@ pub(crate) const OBJECTS: [&str; 10] = [
     "permissions",
     "personal-access-tokens",
     "audits",
+    "applications",
+    "configs",
 ];
 /// All objects.
 const ALL: &str = "*";

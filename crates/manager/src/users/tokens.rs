@@ -33,13 +33,15 @@ const GROUPS: [(&str, &[&str]); 2] = [
     ("cluster", &["clusters", "scheduler-clusters", "seed-peer-clusters"]),
 ];
 /// What can be opened one by one.
-const OBJECTS: [&str; 6] = [
+const OBJECTS: [&str; 8] = [
     "clusters",
     "scheduler-clusters",
     "seed-peer-clusters",
     "schedulers",
     "seed-peers",
     "audits",
+    "applications",
+    "configs",
 ];
 
 /// Whether a bearer's text is meant as a personal access token.

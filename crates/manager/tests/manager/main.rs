@@ -15,6 +15,7 @@ mod placement;
 mod replicas;
 mod rest;
 mod room;
+mod settings;
 mod start;
 mod tls;
 mod users;

@@ -6,7 +6,7 @@ use reqwest::{Method, StatusCode};
 use serde_json::json;
 
 /// Every route under /api/v1 but the sign-in. Those to sign out with are last: they end the session.
-const ROUTES: [(&str, &str); 54] = [
+const ROUTES: [(&str, &str); 64] = [
     ("GET", "/users"),
     ("POST", "/users"),
     ("POST", "/users/signup"),
@@ -26,6 +26,16 @@ const ROUTES: [(&str, &str); 54] = [
     ("POST", "/roles/guest/permissions"),
     ("DELETE", "/roles/guest/permissions"),
     ("GET", "/permissions"),
+    ("GET", "/applications"),
+    ("POST", "/applications"),
+    ("GET", "/applications/1"),
+    ("PATCH", "/applications/1"),
+    ("DELETE", "/applications/1"),
+    ("GET", "/configs"),
+    ("POST", "/configs"),
+    ("GET", "/configs/1"),
+    ("PATCH", "/configs/1"),
+    ("DELETE", "/configs/1"),
     ("GET", "/audits"),
     ("GET", "/personal-access-tokens"),
     ("POST", "/personal-access-tokens"),
