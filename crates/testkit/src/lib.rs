@@ -6,6 +6,7 @@
 pub mod client;
 pub mod containerd;
 pub mod content;
+pub mod helm;
 mod http;
 pub mod image;
 pub mod lab;
