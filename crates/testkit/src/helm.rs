@@ -6,11 +6,12 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use flate2::read::GzDecoder;
 use nix::fcntl::{Flock, FlockArg};
 
 use crate::packages::{self, Tool};
+use crate::process::said_by;
 
 /// npm, unless there is one on the path.
 const NPM: Tool = ("npm", "/usr/bin/npm");
@@ -149,18 +150,4 @@ fn npm() -> Result<PathBuf> {
         .map(|dir| dir.join("npm"))
         .find(|npm| npm.is_file());
     found.map_or_else(|| packages::require(&[NPM]).map(|()| NPM.1.into()), Ok)
-}
-
-/// Runs to the end; stdout if it succeeded, else an error with stderr.
-fn said_by(mut command: Command) -> Result<String> {
-    let what = command.get_program().display().to_string();
-    let output = command.output().with_context(|| format!("running {what}"))?;
-    if !output.status.success() {
-        bail!(
-            "{what}: {}{}",
-            String::from_utf8_lossy(&output.stderr),
-            String::from_utf8_lossy(&output.stdout)
-        );
-    }
-    Ok(String::from_utf8(output.stdout)?)
 }

@@ -10,6 +10,7 @@ pub mod helm;
 mod http;
 pub mod image;
 pub mod lab;
+pub mod manifests;
 pub mod mariadb;
 pub mod origin;
 pub mod packages;

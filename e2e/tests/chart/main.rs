@@ -6,6 +6,7 @@
 mod article;
 mod configs;
 mod objects;
+mod production;
 mod snapshots;
 mod values;
 
