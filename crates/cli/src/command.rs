@@ -1,7 +1,7 @@
 //! The command line: one binary, its verbs, and the names of the links under which it acts as one of them.
 
 use crate::version::VERSION;
-use crate::{dfctl, dfget, program, up};
+use crate::{dfctl, dfget, dfinit, program, up};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::ffi::OsString;
 use std::path::Path;
@@ -26,6 +26,9 @@ pub(crate) enum Verb {
     /// Ask a manager, and tell it what to do
     #[command(display_name = "dfctl", after_help = dfctl::EXAMPLES)]
     Dfctl(Box<dfctl::Args>),
+    /// Lead the container runtimes of this host through its peer's proxy
+    #[command(display_name = "dfinit", after_help = DFINIT_EXAMPLES)]
+    Dfinit(dfinit::Args),
     /// Move bytes for this host, and proxy its container runtime
     #[command(display_name = "dfdaemon", after_help = DFDAEMON_EXAMPLES)]
     Dfdaemon(program::Args),
@@ -50,6 +53,7 @@ impl Verb {
             Verb::Up(_) | Verb::Completions { .. } => "dragonfly",
             Verb::Dfget(_) => "dfget",
             Verb::Dfctl(_) => "dfctl",
+            Verb::Dfinit(_) => "dfinit",
             Verb::Dfdaemon(_) => "dfdaemon",
             Verb::Scheduler(_) => "scheduler",
             Verb::Manager(_) => "manager",
@@ -58,7 +62,7 @@ impl Verb {
 }
 
 /// Links of these names act as the verb of the same name.
-const LINKS: [&str; 5] = ["dfget", "dfctl", "dfdaemon", "scheduler", "manager"];
+const LINKS: [&str; 6] = ["dfget", "dfctl", "dfinit", "dfdaemon", "scheduler", "manager"];
 
 /// Sets the environment variables of a program's flags, whose names start with the program's.
 macro_rules! with_env {
@@ -107,6 +111,14 @@ Examples:
   dfget https://example.com/a.tar -O a.tar --endpoint /run/dragonfly/dfdaemon.sock
 
 Exit codes: 0 the output is complete, 1 it is not there, 2 the command line is wrong.";
+
+const DFINIT_EXAMPLES: &str = "\
+Examples:
+  dfinit --dry-run
+  dfinit --config dfinit.yaml --restart
+  dfinit --undo
+
+Exit codes: 0 done, 1 failed or left something alone, 2 the command line is wrong, 64 the configuration is wrong.";
 
 const DFDAEMON_EXAMPLES: &str = "\
 Examples:

@@ -4,6 +4,7 @@ mod command;
 mod console;
 mod dfctl;
 mod dfget;
+mod dfinit;
 mod failure;
 mod program;
 mod programs;
@@ -40,6 +41,9 @@ fn start(verb: Verb) -> Result<(), Failure> {
         console::say(&String::from_utf8_lossy(&text));
         return Ok(());
     }
+    if let Verb::Dfinit(args) = &verb {
+        return dfinit::run(args);
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::new(format!("can't start threads: {error}")))?;
     let outcome = runtime.block_on(run(verb));
@@ -61,6 +65,6 @@ async fn run(verb: Verb) -> Result<(), Failure> {
             let adjust = |config: &mut dragonfly_manager::Config| config.initial_root_password = password;
             Box::pin(program::main::<Manager>(args.program, adjust, cancel)).await
         }
-        Verb::Completions { .. } => Ok(()),
+        Verb::Completions { .. } | Verb::Dfinit(_) => Ok(()),
     }
 }

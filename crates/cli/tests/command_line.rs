@@ -78,7 +78,7 @@ fn versions_have_upstreams_form() {
 
 #[test]
 fn a_link_acts_as_the_tool_of_its_name() {
-    for name in ["dfget", "dfctl", "dfdaemon", "scheduler", "manager"] {
+    for name in ["dfget", "dfctl", "dfinit", "dfdaemon", "scheduler", "manager"] {
         let mut command = dragonfly(&["--version"]);
         command.arg0(format!("/usr/bin/{name}"));
         assert!(stdout(&run(command, 0)).starts_with(&format!("{name} ")));

@@ -18,7 +18,7 @@ pub(super) enum Error {
         /// What was asked for.
         wanted: Digest,
         /// What came.
-        found: String,
+        found: Digest,
     },
     /// It can't be read.
     #[error("can't read {} to verify it", path.display())]
@@ -33,21 +33,22 @@ pub(super) enum Error {
 
 /// Reads the whole file and compares. Blocks.
 pub(super) fn verify(path: &Path, wanted: &Digest) -> Result<(), Error> {
-    let hex = digest(path, wanted.algorithm()).map_err(|source| Error::Read {
+    let hex = hex_of(path, wanted.algorithm()).map_err(|source| Error::Read {
         path: path.to_owned(),
         source,
     })?;
-    if hex == wanted.hex() {
+    let found = Digest::new(wanted.algorithm(), &hex).expect("a hasher gives as many digits as its digest has");
+    if found == *wanted {
         Ok(())
     } else {
         Err(Error::Mismatch {
             wanted: wanted.clone(),
-            found: format!("{}:{hex}", wanted.algorithm().name()),
+            found,
         })
     }
 }
 
-fn digest(path: &Path, algorithm: Algorithm) -> io::Result<String> {
+fn hex_of(path: &Path, algorithm: Algorithm) -> io::Result<String> {
     let file = File::open(path)?;
     match algorithm {
         Algorithm::Sha256 => {
