@@ -8,9 +8,7 @@ use dragonfly_api::rest::{
 };
 use regex::Regex;
 use sea_orm::ActiveValue::{NotSet, Set};
-use sea_orm::{
-    ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
-};
+use sea_orm::{ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect};
 
 const WHAT: &str = "application";
 
@@ -26,14 +24,11 @@ pub(crate) async fn with_priority(store: &Store) -> Result<Vec<Model>, Error> {
 
 /// One page of the applications, those of this name if one is given, and how many there are in total.
 pub(crate) async fn list(store: &Store, name: Option<&str>, page: Page) -> Result<(Vec<Application>, u64), Error> {
-    page.checked()?;
     let mut rows = Entity::find().order_by_asc(Column::Id);
     if let Some(name) = name {
         rows = rows.filter(Column::Name.eq(name));
     }
-    let total = rows.clone().count(store.db()).await?;
-    let rows = rows.offset(page.offset()).limit(page.per_page);
-    let rows = rows.all(store.db()).await?;
+    let (rows, total) = crate::members::page(store, rows, page).await?;
     Ok((rows.into_iter().map(wire).collect(), total))
 }
 

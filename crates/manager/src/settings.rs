@@ -6,8 +6,7 @@ use crate::store::{Store, Time};
 use dragonfly_api::rest::{Check, CreateSetting, Page, Setting, SettingFilter, UpdateSetting};
 use sea_orm::ActiveValue::{NotSet, Set};
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, DbErr, EntityTrait, IntoActiveModel, PaginatorTrait, QueryFilter, QueryOrder,
-    QuerySelect,
+    ActiveModelTrait, ColumnTrait, DbErr, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect,
 };
 use serde::Deserialize;
 use std::time::Duration;
@@ -46,7 +45,6 @@ pub(crate) async fn audit_ttl(store: &Store) -> Result<Option<Duration>, DbErr> 
 
 /// One page of the settings that match, and how many match in total.
 pub(crate) async fn list(store: &Store, filter: SettingFilter, page: Page) -> Result<(Vec<Setting>, u64), Error> {
-    page.checked()?;
     let mut rows = Entity::find().order_by_asc(Column::Id);
     for (column, text) in [(Column::Name, filter.name), (Column::Value, filter.value)] {
         if let Some(text) = text {
@@ -56,9 +54,7 @@ pub(crate) async fn list(store: &Store, filter: SettingFilter, page: Page) -> Re
     if let Some(user) = filter.user_id {
         rows = rows.filter(Column::UserId.eq(row_id(user)));
     }
-    let total = rows.clone().count(store.db()).await?;
-    let rows = rows.offset(page.offset()).limit(page.per_page);
-    let rows = rows.all(store.db()).await?;
+    let (rows, total) = crate::members::page(store, rows, page).await?;
     Ok((rows.into_iter().map(wire).collect(), total))
 }
 

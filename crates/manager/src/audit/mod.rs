@@ -12,11 +12,11 @@ pub(crate) use retention::Retention;
 use crate::error::{Error, wire_id};
 use crate::store::entity::audit::{ActiveModel, Column, Entity, Model};
 use crate::store::{Json, Store, Time};
-use dragonfly_api::rest::{ActorType, Audit, AuditFilter, AuditState, Check, Page};
+use dragonfly_api::rest::{ActorType, Audit, AuditFilter, AuditState, Page};
 use http::{Method, StatusCode};
 use sea_orm::ActiveValue::{NotSet, Set};
 use sea_orm::sea_query::Expr;
-use sea_orm::{ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder};
 use serde_json::Value;
 use std::net::IpAddr;
 
@@ -67,7 +67,6 @@ pub(crate) async fn end(store: &Store, id: i64, status: StatusCode, now: Time) -
 
 /// One page of the records that match, newest first, and how many match in total.
 pub(crate) async fn list(store: &Store, filter: AuditFilter, page: Page) -> Result<(Vec<Audit>, u64), Error> {
-    page.checked()?;
     let mut rows = Entity::find().order_by_desc(Column::Id);
     let texts = [
         (Column::ActorType, filter.actor_type.map(|actor| word(actor).to_owned())),
@@ -89,9 +88,7 @@ pub(crate) async fn list(store: &Store, filter: AuditFilter, page: Page) -> Resu
     if filter.event_type.is_some_and(|event| event != EVENT) {
         return Ok((Vec::new(), 0));
     }
-    let total = rows.clone().count(store.db()).await?;
-    let rows = rows.offset(page.offset()).limit(page.per_page);
-    let rows = rows.all(store.db()).await?;
+    let (rows, total) = crate::members::page(store, rows, page).await?;
     Ok((rows.into_iter().map(wire).collect(), total))
 }
 

@@ -10,8 +10,8 @@ use crate::store::seed::{FIRST_ID, GUEST};
 use dragonfly_api::rest::{Check, CreateUser, Page, UpdateUser, User, UserFilter, UserState};
 use sea_orm::ActiveValue::{NotSet, Set};
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, IntoActiveModel, PaginatorTrait,
-    QueryFilter, QueryOrder, QuerySelect,
+    ActiveModelTrait, ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, IntoActiveModel, QueryFilter,
+    QueryOrder, QuerySelect,
 };
 
 const WHAT: &str = "user";
@@ -19,7 +19,6 @@ const WHAT: &str = "user";
 impl Users {
     /// One page of the users that match, and how many match in total.
     pub(crate) async fn list(&self, filter: UserFilter, page: Page) -> Result<(Vec<User>, u64), Error> {
-        page.checked().map_err(Refusal::from)?;
         let mut rows = Entity::find().order_by_asc(Column::Id);
         let texts = [
             (Column::Name, filter.name),
@@ -32,9 +31,7 @@ impl Users {
                 rows = rows.filter(column.eq(text));
             }
         }
-        let total = rows.clone().count(self.store.db()).await?;
-        let rows = rows.offset(page.offset()).limit(page.per_page);
-        let rows = rows.all(self.store.db()).await?;
+        let (rows, total) = crate::members::page(&self.store, rows, page).await?;
         Ok((rows.into_iter().map(wire).collect(), total))
     }
 

@@ -153,7 +153,6 @@ impl Users {
         filter: TokenFilter,
         page: Page,
     ) -> Result<(Vec<PersonalAccessToken>, u64), Error> {
-        page.checked().map_err(Refusal::from)?;
         let mut rows = Entity::find().order_by_asc(Column::Id);
         if !all {
             rows = rows.filter(Column::UserId.eq(row_id(caller.id)));
@@ -164,9 +163,7 @@ impl Users {
         if let Some(state) = filter.state {
             rows = rows.filter(Column::State.eq(word(state)));
         }
-        let total = rows.clone().count(self.store.db()).await?;
-        let rows = rows.offset(page.offset()).limit(page.per_page);
-        let rows = rows.all(self.store.db()).await?;
+        let (rows, total) = crate::members::page(&self.store, rows, page).await?;
         Ok((rows.into_iter().map(wire).collect(), total))
     }
 
