@@ -59,9 +59,14 @@ pub(crate) fn succeed(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
-/// Builds the release binary and returns where it is.
+/// Builds the product's binary for release and returns where it is.
 pub(crate) fn release_binary() -> Result<PathBuf> {
-    let build = ["build", "--locked", "--release", "--package", "dragonfly-cli"];
+    release_of("dragonfly-cli", "dragonfly")
+}
+
+/// Builds a package's binary for release and returns where it is.
+pub(crate) fn release_of(package: &str, name: &str) -> Result<PathBuf> {
+    let build = ["build", "--locked", "--release", "--package", package];
     let mut running = cargo(&build)
         .arg("--message-format=json-render-diagnostics")
         .stdin(Stdio::null())
@@ -72,7 +77,7 @@ pub(crate) fn release_binary() -> Result<PathBuf> {
     let mut binary = None;
     for message in Message::parse_stream(std::io::BufReader::new(messages)) {
         if let Message::CompilerArtifact(artifact) = message?
-            && artifact.target.name == "dragonfly"
+            && artifact.target.name == name
         {
             binary = artifact.executable.or(binary);
         }
@@ -80,7 +85,9 @@ pub(crate) fn release_binary() -> Result<PathBuf> {
     if !running.wait()?.success() {
         bail!("the release build failed");
     }
-    Ok(binary.context("the build named no binary `dragonfly`")?.into())
+    Ok(binary
+        .with_context(|| format!("the build named no binary `{name}`"))?
+        .into())
 }
 
 #[cfg(test)]

@@ -23,6 +23,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("peer", &["model", "api", "service", "storage", "source", "transfer"]),
     ("cli", &["model", "api", "service", "manager", "scheduler", "peer"]),
     ("testkit", ANY),
+    ("bench", &["model", "scheduling", "transfer"]),
     ("e2e", &["testkit"]),
     ("xtask", &["testkit"]),
 ];
@@ -35,6 +36,9 @@ const OF_TESTS: &str = "testkit";
 
 /// The only room with a program of the product in it.
 const BINARY: &str = "cli";
+
+/// Of the project and not of the product: they live at the root and may have programs of their own.
+const TOOLS: &[&str] = &["bench", "e2e", "xtask"];
 
 const LONGEST_FILE: usize = 800;
 const LONGEST_MAIN: usize = 80;
@@ -84,7 +88,7 @@ fn problems(room: &Room) -> Vec<String> {
         return vec![format!("{name} has no row in the table of rooms")];
     };
     let expected = match name.as_str() {
-        "xtask" | "e2e" => PathBuf::from(name),
+        name if TOOLS.contains(&name) => PathBuf::from(name),
         room => Path::new("crates").join(room),
     };
     if room.folder != expected {
@@ -97,7 +101,7 @@ fn problems(room: &Room) -> Vec<String> {
     if !room.inherits_lints {
         wrong.push(format!("{name} doesn't inherit the workspace's lints"));
     }
-    if room.has_binary && !matches!(name.as_str(), BINARY | "xtask" | "e2e") {
+    if room.has_binary && name != BINARY && !TOOLS.contains(&name.as_str()) {
         wrong.push(format!("{name} has a binary; the product's only one is in {BINARY}"));
     }
     for arrow in &room.knows {
@@ -172,7 +176,9 @@ fn inherits_lints(manifest: &str) -> bool {
 /// Every Rust file of the workspace, from its root.
 fn rust_files(root: &Path) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
-    let mut folders: Vec<PathBuf> = ["crates", "e2e", "xtask"].map(|folder| root.join(folder)).into();
+    let mut folders: Vec<PathBuf> = ["bench", "crates", "e2e", "xtask"]
+        .map(|folder| root.join(folder))
+        .into();
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(&folder)? {
             let path = entry?.path();
@@ -192,7 +198,7 @@ mod tests {
     use super::*;
 
     fn sound(name: &str, knows: &[(&str, bool)]) -> Room {
-        let folder = if matches!(name, "xtask" | "e2e") {
+        let folder = if TOOLS.contains(&name) {
             name.into()
         } else {
             Path::new("crates").join(name)
@@ -276,6 +282,7 @@ mod tests {
             ("cli", "transfer"),
             ("e2e", "peer"),
             ("xtask", "cli"),
+            ("bench", "scheduler"),
         ] {
             for for_tests in [false, true] {
                 let wrong = problems(&sound(room, &[(other, for_tests)]));

@@ -2,6 +2,7 @@
 //!
 //! Each verb tells its progress on stderr, ends stdout with one line that sums it up, and exits with 0 only if all held.
 
+mod bench;
 mod cargo;
 mod check;
 mod deps;
@@ -35,6 +36,13 @@ enum Verb {
         /// Only this suite
         suite: Option<test::Suite>,
     },
+    /// Measure what the rooms promise: `bench sim` simulates clusters, see `cargo xtask bench --help`
+    #[command(disable_help_flag = true)]
+    Bench {
+        /// Arguments for the measurement
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        words: Vec<String>,
+    },
     /// Check the arrows between the rooms and the size of the files
     Deps,
     /// Run two clusters under one manager in network namespaces: `lab up`, `lab down`, `lab exec HOST -- COMMAND`
@@ -58,6 +66,7 @@ fn main() -> ExitCode {
         Verb::Up { arguments } => up::run(&arguments),
         Verb::Check => check::run(),
         Verb::Test { suite } => test::run(suite),
+        Verb::Bench { words } => bench::run(&words),
         Verb::Deps => deps::run(),
         Verb::Lab { words } => lab::run(&words),
         Verb::Article { words } => lab::run(&[vec!["article".to_owned()], words].concat()),

@@ -55,5 +55,9 @@ pub use generated::errordetails::v2 as errordetails;
 pub use generated::manager::v2 as manager;
 pub use generated::scheduler::v2 as scheduler;
 
+/// A peer that opens `AnnouncePeer` with this key in the call's metadata takes parents at any time, asked for or not. Others
+/// take only as many answers as they ask for.
+pub const LISTENS: &str = "dragonfly-takes-parents-unasked";
+
 /// The descriptors of all services, for gRPC reflection.
 pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptor.bin"));

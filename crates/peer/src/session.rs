@@ -6,7 +6,7 @@
 use crate::cluster::Scheduler;
 use dragonfly_api::scheduler::announce_peer_request::Request;
 use dragonfly_api::scheduler::announce_peer_response::Response;
-use dragonfly_api::{PeerIds, common, errordetails, scheduler as wire};
+use dragonfly_api::{LISTENS, PeerIds, common, errordetails, scheduler as wire};
 use dragonfly_model::{PeerId, PieceNumber, TrafficType};
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -15,6 +15,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_stream::wrappers::ReceiverStream;
+use tonic::metadata::MetadataValue;
 use tonic::{Code, Status, Streaming};
 
 /// Messages that may wait for the network.
@@ -95,7 +96,9 @@ impl Session {
             outgoing: Some(outgoing),
             incoming: Incoming::Connecting(
                 async move {
-                    let answer = client.announce_peer(ReceiverStream::new(queue)).await?;
+                    let mut call = tonic::Request::new(ReceiverStream::new(queue));
+                    call.metadata_mut().insert(LISTENS, MetadataValue::from_static("true"));
+                    let answer = client.announce_peer(call).await?;
                     Ok(answer.into_inner())
                 }
                 .boxed(),
@@ -115,7 +118,7 @@ impl Session {
         session
     }
 
-    /// How many answers came.
+    /// How many answers came that were due.
     pub(crate) fn answers(&self) -> u32 {
         self.answers
     }
@@ -125,7 +128,8 @@ impl Session {
         self.answer_by.is_some()
     }
 
-    /// The next answer. Cancel safe. While none is due it only returns when the conversation breaks.
+    /// The next answer. Cancel safe. While none is due it returns when the scheduler names more parents, or when the
+    /// conversation breaks.
     pub(crate) async fn next(&mut self) -> Result<Answer, Error> {
         let deadline = self.answer_by;
         let next = self.receive();
@@ -137,8 +141,10 @@ impl Session {
             },
         };
         let answer = received?;
-        self.answer_by = None;
-        self.answers += 1;
+        // Parents that were not asked for don't count against what may be asked for.
+        if self.answer_by.take().is_some() {
+            self.answers += 1;
+        }
         Ok(answer)
     }
 

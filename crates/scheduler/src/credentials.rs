@@ -2,10 +2,11 @@
 //! fetches on its behalf, and never printed.
 
 use dragonfly_api::common::{Download, SchedulingPolicy};
-use dragonfly_scheduling::CredentialsId;
+use dragonfly_scheduling::{CredentialsId, OriginId};
 use std::fmt;
 use std::hash::{BuildHasher, Hash, Hasher, RandomState};
 use std::net::IpAddr;
+use url::Url;
 
 /// Headers that tell callers apart without being credentials.
 const NO_CREDENTIALS: &[&str] = &[
@@ -105,6 +106,13 @@ impl Numbering {
         download.open_csg.as_ref().map(|hub| &hub.token).hash(&mut hash);
         CredentialsId(hash.finish())
     }
+
+    /// The number of the origin of a request; `None` if its address names no server.
+    pub(crate) fn origin(&self, download: &Download) -> Option<OriginId> {
+        let url = Url::parse(&download.url).ok()?;
+        let origin = (url.scheme(), url.host_str()?, url.port_or_known_default());
+        Some(OriginId(self.0.hash_one(origin)))
+    }
 }
 
 #[cfg(test)]
@@ -122,6 +130,23 @@ mod tests {
                 .collect(),
             ..Default::default()
         }
+    }
+
+    #[test]
+    fn an_origin_is_a_scheme_a_name_and_a_port() {
+        let numbering = Numbering::default();
+        let of = |url: &str| {
+            numbering.origin(&Download {
+                url: url.to_owned(),
+                ..download(&[])
+            })
+        };
+        let origin = of("https://origin/x");
+        assert!(origin.is_some());
+        assert_eq!(of("https://ORIGIN:443/y?z"), origin);
+        assert_ne!(of("http://origin/x"), origin);
+        assert_ne!(of("https://origin:444/x"), origin);
+        assert_eq!(of("not an address"), None);
     }
 
     #[test]

@@ -264,6 +264,7 @@ impl Counts {
         use scheduling::Decision;
         let (decision, reason) = match decision {
             Decision::Parents { .. } => ("parents", "none"),
+            Decision::MoreParents { .. } => ("more_parents", "none"),
             Decision::BackToSource { reason, .. } => ("back_to_source", reason.label()),
             Decision::Empty { .. } => ("empty", "none"),
             Decision::MetadataOnly { .. } => ("metadata_only", "none"),

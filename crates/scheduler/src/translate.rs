@@ -16,7 +16,8 @@ pub(crate) fn peer_key(ids: &PeerIds) -> PeerKey {
     }
 }
 
-/// A registration. `priority` is the one that holds after the manager's applications were asked.
+/// A registration of a peer that only takes the parents it asks for. `priority` is the one that holds after the
+/// manager's applications were asked.
 pub(crate) fn registration(
     ids: &PeerIds,
     download: &Download,
@@ -44,6 +45,8 @@ pub(crate) fn registration(
         need_back_to_source: download.need_back_to_source,
         disable_back_to_source: download.disable_back_to_source,
         credentials: credentials.of(download),
+        origin: credentials.origin(download),
+        listens: false,
     })
 }
 

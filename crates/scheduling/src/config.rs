@@ -7,6 +7,17 @@ use std::time::Duration;
 pub struct Config {
     /// How many peers may fetch the same piece from the origin at the same time. Seed peers and normal peers are counted apart.
     pub back_to_source_count: usize,
+    /// How many downloads may fetch from one origin at the same time, whatever they fetch.
+    pub origin_budget: usize,
+    /// How many children a peer has before others are preferred.
+    pub fan_out: usize,
+    /// How many parents a child has in the end, if it takes more than it asked for.
+    pub parents: usize,
+    /// How long a child waits for a peer with fewer than [`fan_out`](Self::fan_out) children before it joins a crowd.
+    pub calm: Duration,
+    /// How long after the graph began nobody is sent to the origin for a task that nobody fetches yet, because hosts are
+    /// still saying what they hold.
+    pub settle: Duration,
     /// What may change while the graph runs.
     pub limits: Limits,
     /// How much each quality of a parent counts.
@@ -35,6 +46,11 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             back_to_source_count: 1,
+            origin_budget: 256,
+            fan_out: 4,
+            parents: 4,
+            calm: Duration::from_millis(250),
+            settle: Duration::ZERO,
             limits: Limits::default(),
             weights: Weights::default(),
             wait: Duration::from_secs(30),

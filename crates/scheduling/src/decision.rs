@@ -6,7 +6,7 @@ use std::fmt;
 use std::time::Duration;
 
 /// A parent that is offered to a child.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Candidate {
     /// The parent.
     pub peer: PeerId,
@@ -14,6 +14,8 @@ pub struct Candidate {
     pub host: HostId,
     /// What it does at the moment.
     pub stage: Stage,
+    /// How good it is for the child, compared with others of the same choice.
+    pub score: f64,
 }
 
 /// Why a peer may go to the origin.
@@ -85,8 +87,12 @@ pub enum Parked {
     Paused,
     /// As many peers fetch the content from the origin as may.
     OriginBudget,
+    /// As many downloads fetch from this origin as may.
+    OriginBusy,
     /// Nobody has the content, and this peer may not go to the origin.
     NoSource,
+    /// The graph has just begun, and hosts are still saying what they hold.
+    Settling,
 }
 
 impl Parked {
@@ -98,19 +104,28 @@ impl Parked {
             Parked::NoPiece => "no_piece",
             Parked::Paused => "paused",
             Parked::OriginBudget => "origin_budget",
+            Parked::OriginBusy => "origin_busy",
             Parked::NoSource => "no_source",
+            Parked::Settling => "settling",
         }
     }
 }
 
 /// What is to be done.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Decision {
     /// Tell a child from whom to fetch.
     Parents {
         /// The child.
         peer: PeerKey,
         /// Its parents, best first; never empty, each on another host.
+        parents: Vec<Candidate>,
+    },
+    /// Tell a child that fetches of more parents, beside those that it has. It did not ask.
+    MoreParents {
+        /// The child.
+        peer: PeerKey,
+        /// Further parents; never empty, each on another host.
         parents: Vec<Candidate>,
     },
     /// Tell a peer to fetch from the origin.
@@ -178,12 +193,19 @@ pub enum Decision {
 
 impl fmt::Display for Decision {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let named = |f: &mut fmt::Formatter<'_>, parents: &[Candidate]| {
+            parents
+                .iter()
+                .try_for_each(|p| write!(f, " {} ({} on {})", p.peer, p.stage.name(), p.host))
+        };
         match self {
             Decision::Parents { peer, parents } => {
                 write!(f, "{peer}: parents")?;
-                parents
-                    .iter()
-                    .try_for_each(|p| write!(f, " {} ({} on {})", p.peer, p.stage.name(), p.host))
+                named(f, parents)
+            }
+            Decision::MoreParents { peer, parents } => {
+                write!(f, "{peer}: more parents")?;
+                named(f, parents)
             }
             Decision::BackToSource { peer, reason } => write!(f, "{peer}: back to source ({})", reason.label()),
             Decision::Empty { peer } => write!(f, "{peer}: empty"),

@@ -19,6 +19,10 @@ pub struct PeerKey {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CredentialsId(pub u64);
 
+/// Stands for an origin: its scheme, name and port. Equal origins have equal ids.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct OriginId(pub u64);
+
 /// Numbers the calls to seed peers, so that a late answer is not taken for the answer to a newer call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TriggerId(pub u64);
@@ -47,6 +51,15 @@ pub struct Content {
     pub pieces: Option<u32>,
 }
 
+/// A complete content on a host's disk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Holding {
+    /// Which content.
+    pub task: TaskId,
+    /// What the host knows of it.
+    pub content: Content,
+}
+
 /// A peer that asks for a task.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Registration {
@@ -68,6 +81,10 @@ pub struct Registration {
     pub disable_back_to_source: bool,
     /// With what it would ask the origin.
     pub credentials: CredentialsId,
+    /// Where the content comes from, if that is known.
+    pub origin: Option<OriginId>,
+    /// Whether it takes parents that it did not ask for.
+    pub listens: bool,
 }
 
 /// A piece that a peer has now.
@@ -92,6 +109,13 @@ pub enum Event {
         host: HostId,
         /// What it says of itself.
         facts: HostFacts,
+    },
+    /// A host said which complete contents it holds.
+    HoldingsReported {
+        /// Which host.
+        host: HostId,
+        /// What it holds, or some of it.
+        held: Vec<Holding>,
     },
     /// A host said that it leaves.
     HostLeft {

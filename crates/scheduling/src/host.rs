@@ -18,6 +18,8 @@ const NEWEST: f64 = 0.2;
 pub(crate) struct Host {
     facts: Option<HostFacts>,
     idc: Arc<str>,
+    /// Whether its peers stand in the pools as of a host without room.
+    pub(crate) closed: bool,
     /// Its peers by task.
     peers: BTreeMap<TaskId, BTreeSet<PeerId>>,
     /// The tasks for which it was asked as a seed peer.
@@ -39,6 +41,7 @@ impl Host {
         Self {
             facts: None,
             idc: "".into(),
+            closed: false,
             peers: BTreeMap::new(),
             asked_for: BTreeSet::new(),
             uploads: 0,
@@ -130,6 +133,11 @@ impl Host {
         self.uploads < self.slots(slots)
     }
 
+    /// Whether it takes no child at the moment.
+    pub(crate) fn is_closed(&self, slots: Slots, now: Duration) -> bool {
+        !self.has_slot(slots) || self.shunned(now).is_some()
+    }
+
     /// Bytes per second that children measured, newest pieces first; `None` before the first.
     pub(crate) fn goodput(&self) -> Option<f64> {
         self.goodput
@@ -165,8 +173,13 @@ impl Host {
     }
 
     /// When it counts as gone; `None` for one that never announced itself.
-    pub(crate) fn due(&self, host_ttl: Duration) -> Option<Duration> {
+    pub(crate) fn gone_at(&self, host_ttl: Duration) -> Option<Duration> {
         let facts = self.facts.as_ref()?;
         Some(self.seen + facts.interval.map_or(host_ttl, |interval| interval * 2))
+    }
+
+    /// When something about it changes by itself: it counts as gone, or is no longer shunned.
+    pub(crate) fn due(&self, host_ttl: Duration, now: Duration) -> Option<Duration> {
+        self.gone_at(host_ttl).into_iter().chain(self.shunned(now)).min()
     }
 }

@@ -3,7 +3,8 @@
 use crate::Candidate;
 use crate::config::Config;
 use crate::host::Host;
-use crate::peer::{Obstacle, Peer};
+use crate::peer::{Bond, Obstacle, Peer};
+use crate::pool::Room;
 use crate::random::Random;
 use crate::score::{Rated, rate};
 use crate::task::Task;
@@ -13,13 +14,16 @@ use std::time::Duration;
 
 /// Scores that differ by less than this are decided by chance, so that children don't all take the same parents.
 const CHANCE: f64 = 0.02;
+/// How many peers are looked at for an exchange, per peer that is to be compared. An exchange is a help and no need, so it
+/// may be missed.
+const LOOKS: usize = 4;
 
 /// Why a peer can't be this child's parent now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Unfit {
     /// It will not be for this child, as things are.
-    Never,
-    /// Its host uploads to as many children as it may.
+    Never(Bar),
+    /// Its host uploads to as many children as it may, or it has enough children and the child has not waited long.
     Busy,
     /// It had nothing new for this child.
     Dry,
@@ -27,6 +31,25 @@ pub(crate) enum Unfit {
     Paused(Duration),
     /// It failed this child again and again; it may be tried again then, but nobody should wait for that.
     GivenUp(Duration),
+}
+
+/// What keeps a peer from being a child's parent, as things are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Bar {
+    /// It is gone.
+    Gone,
+    /// It is the child itself or runs on its host.
+    SameHost,
+    /// Its host does not share, or has not announced itself.
+    SharesNot,
+    /// It depends on the child.
+    Descendant,
+    /// It has not begun.
+    NotBegun,
+    /// It has, and will have, nothing that the child lacks.
+    NoPiece,
+    /// It is the child's parent already.
+    Parent,
 }
 
 /// What a child without a parent may hope for.
@@ -49,17 +72,14 @@ pub(crate) struct NoParent {
     pub(crate) look_at: Option<Duration>,
 }
 
-impl NoParent {
-    fn add(&mut self, unfit: Unfit) {
-        let (hope, look_at) = match unfit {
-            Unfit::Never => return,
-            Unfit::Busy => (Some(Hope::Slot), None),
-            Unfit::Dry => (Some(Hope::Piece), None),
-            Unfit::Paused(until) => (Some(Hope::Pause), Some(until)),
-            Unfit::GivenUp(until) => (None, Some(until)),
-        };
-        self.hope = self.hope.or(hope);
-        self.look_at = self.look_at.into_iter().chain(look_at).min();
+impl Unfit {
+    fn hope(self) -> Option<Hope> {
+        match self {
+            Unfit::Never(_) | Unfit::GivenUp(_) => None,
+            Unfit::Busy => Some(Hope::Slot),
+            Unfit::Dry => Some(Hope::Piece),
+            Unfit::Paused(_) => Some(Hope::Pause),
+        }
     }
 }
 
@@ -81,15 +101,20 @@ pub(crate) struct Choosing<'a> {
     pub(crate) now: Duration,
 }
 
-/// A child, with everyone that fetches from it.
+/// A child, with what decides who fits it.
 pub(crate) struct Child<'a> {
     id: &'a PeerId,
     peer: &'a Peer,
+    /// What its next parents are to be.
+    bond: Bond,
+    /// Everyone that depends on it. Not needed for an exchange.
     lineage: BTreeSet<&'a PeerId>,
+    /// Whether it has waited long enough to join a crowd.
+    joins_crowds: bool,
 }
 
 impl<'a> Choosing<'a> {
-    /// Looks at a child of the task.
+    /// Looks at a child of the task that needs parents.
     pub(crate) fn child(&self, id: &PeerId) -> Option<Child<'a>> {
         let (id, peer) = self.task.peers.get_key_value(id)?;
         let lineage = if peer.children.is_empty() {
@@ -97,24 +122,45 @@ impl<'a> Choosing<'a> {
         } else {
             self.task.lineage(id)
         };
-        Some(Child { id, peer, lineage })
+        Some(Child {
+            id,
+            peer,
+            lineage,
+            bond: Bond::Anchor,
+            joins_crowds: peer
+                .wait()
+                .is_some_and(|wait| wait.since + self.config.calm <= self.now),
+        })
+    }
+
+    /// Looks at a child that has parents and could exchange pieces with more.
+    pub(crate) fn exchanging(&self, id: &PeerId) -> Option<Child<'a>> {
+        let (id, peer) = self.task.peers.get_key_value(id)?;
+        Some(Child {
+            id,
+            peer,
+            lineage: BTreeSet::new(),
+            bond: Bond::Exchange,
+            joins_crowds: false,
+        })
     }
 
     /// Whether `candidate` can be the child's parent now.
     pub(crate) fn fit(&self, child: &Child<'a>, candidate: &PeerId) -> Result<(&'a Peer, &'a Host), Unfit> {
-        let peer = self.task.peers.get(candidate).ok_or(Unfit::Never)?;
-        let host = self.hosts.get(&peer.host).ok_or(Unfit::Never)?;
-        let lack = child.peer.lack(self.task.content.pieces);
-        let excluded = candidate == child.id
-            || peer.host == child.peer.host
-            || !host.shares()
-            || child.lineage.contains(candidate)
-            || !peer.serves()
-            || !lack.met_by(peer.stock());
-        if excluded {
-            return Err(Unfit::Never);
+        let never = |bar| Err(Unfit::Never(bar));
+        let Some(peer) = self.task.peers.get(candidate) else {
+            return never(Bar::Gone);
+        };
+        let Some(host) = self.hosts.get(&peer.host) else {
+            return never(Bar::Gone);
+        };
+        if candidate == child.id || peer.host == child.peer.host {
+            return never(Bar::SameHost);
         }
-        let has_piece = || lack.met_now_by(peer.stock());
+        if let Some(bar) = self.bar(child, candidate, peer, host) {
+            return never(bar);
+        }
+        let has_piece = || child.peer.lack(self.task.content.pieces).met_now_by(peer.stock());
         match child.peer.blocks.obstacle(candidate, has_piece, self.now) {
             Some(Obstacle::GivenUp(until)) => return Err(Unfit::GivenUp(until)),
             Some(Obstacle::Paused(until)) => return Err(Unfit::Paused(until)),
@@ -124,38 +170,93 @@ impl<'a> Choosing<'a> {
         if let Some(until) = host.shunned(self.now) {
             return Err(Unfit::Paused(until));
         }
-        if !host.has_slot(self.config.limits.slots) {
-            return Err(Unfit::Busy);
+        match self.room(peer, host) {
+            Room::Free => Ok((peer, host)),
+            Room::Crowded if child.joins_crowds => Ok((peer, host)),
+            Room::Crowded | Room::Closed => Err(Unfit::Busy),
         }
-        Ok((peer, host))
+    }
+
+    fn bar(&self, child: &Child<'a>, candidate: &PeerId, peer: &Peer, host: &Host) -> Option<Bar> {
+        let lack = child.peer.lack(self.task.content.pieces);
+        let helps = match child.bond {
+            Bond::Anchor => lack.met_by(peer.stock()),
+            Bond::Exchange => lack.met_now_by(peer.stock()),
+        };
+        if !host.shares() {
+            Some(Bar::SharesNot)
+        } else if child.lineage.contains(candidate) {
+            Some(Bar::Descendant)
+        } else if !peer.serves() {
+            Some(Bar::NotBegun)
+        } else if !helps {
+            Some(Bar::NoPiece)
+        } else if child.peer.fetches_from(candidate) {
+            Some(Bar::Parent)
+        } else {
+            None
+        }
+    }
+
+    fn room(&self, peer: &Peer, host: &Host) -> Room {
+        if host.is_closed(self.config.limits.slots, self.now) {
+            Room::Closed
+        } else if peer.children.len() >= self.config.fan_out {
+            Room::Crowded
+        } else {
+            Room::Free
+        }
     }
 
     /// The best parents for a child, each on another host. Compared are a sample of the fit peers in the child's own
     /// data centre and a sample of those outside it.
     pub(crate) fn choose(&self, child: &Child<'a>, random: &mut Random) -> Result<Choice, NoParent> {
         let start = random.next();
-        let child_host = self.hosts.get(&child.peer.host);
-        let idc = child_host.map_or("", |host| host.idc());
-        let mut none = NoParent::default();
-        let mut fit = |id: &'a PeerId| match self.fit(child, id) {
-            Ok((peer, host)) => Some(Rated {
+        let mut found = self.sample(child, Room::Free, start, usize::MAX);
+        if found.is_empty() && child.joins_crowds {
+            found = self.sample(child, Room::Crowded, start, usize::MAX);
+        }
+        if found.is_empty() {
+            return Err(self.why_none(child));
+        }
+        Ok(self.best(child, found, self.config.limits.candidate_parents.max(1), random))
+    }
+
+    /// At most `count` peers with which a child that fetches can exchange pieces.
+    pub(crate) fn exchange(&self, child: &Child<'a>, count: usize, random: &mut Random) -> Option<Choice> {
+        let looks = LOOKS * self.config.limits.filter_parents.max(1);
+        let found = self.sample(child, Room::Free, random.next(), looks);
+        (!found.is_empty() && count > 0).then(|| self.best(child, found, count, random))
+    }
+
+    /// Fit peers with this much room, each once, of at most `looks` that are looked at inside the child's data centre and
+    /// outside it.
+    fn sample(&self, child: &Child<'a>, room: Room, start: u64, looks: usize) -> Vec<Rated<'a, &'a PeerId>> {
+        let idc = self.hosts.get(&child.peer.host).map_or("", |host| host.idc());
+        let sample = self.config.limits.filter_parents.max(1);
+        let fit = |id: &'a PeerId| {
+            let (peer, host) = self.fit(child, id).ok()?;
+            Some(Rated {
                 item: id,
                 peer,
                 host,
                 score: 0.0,
-            }),
-            Err(unfit) => {
-                none.add(unfit);
-                None
-            }
+            })
         };
-        let sample = self.config.limits.filter_parents.max(1);
         let pool = &self.task.pool;
-        let mut found: Vec<Rated<'a, &'a PeerId>> = pool.within(idc, start).filter_map(&mut fit).take(sample).collect();
-        found.extend(pool.outside(idc, start).filter_map(&mut fit).take(sample));
-        if found.is_empty() {
-            return Err(none);
-        }
+        let inside = pool.within(room, idc, start).take(looks).filter_map(fit).take(sample);
+        let outside = pool.outside(room, idc, start).take(looks).filter_map(fit).take(sample);
+        inside.chain(outside).collect()
+    }
+
+    fn best(
+        &self,
+        child: &Child<'a>,
+        mut found: Vec<Rated<'a, &'a PeerId>>,
+        count: usize,
+        random: &mut Random,
+    ) -> Choice {
+        let child_host = self.hosts.get(&child.peer.host);
         rate(&mut found, child_host, self.task.content.pieces, self.config);
         for parent in &mut found {
             parent.score += CHANCE * random.fraction();
@@ -163,22 +264,29 @@ impl<'a> Choosing<'a> {
         found.sort_by(|a, b| b.score.total_cmp(&a.score));
         let mut hosts = BTreeSet::new();
         found.retain(|parent| hosts.insert(&parent.peer.host));
-        found.truncate(self.config.limits.candidate_parents.max(1));
-        Ok(self.choice(child, &found))
-    }
-
-    fn choice(&self, child: &Child<'a>, best: &[Rated<'a, &'a PeerId>]) -> Choice {
-        let stocks: Vec<_> = best.iter().map(|parent| parent.peer.stock()).collect();
+        found.truncate(count);
+        let stocks: Vec<_> = found.iter().map(|parent| parent.peer.stock()).collect();
         Choice {
             covers: child.peer.lack(self.task.content.pieces).covered_by(&stocks),
-            parents: best
+            parents: found
                 .iter()
                 .map(|parent| Candidate {
                     peer: parent.item.clone(),
                     host: parent.peer.host.clone(),
                     stage: parent.peer.stage(),
+                    score: parent.score,
                 })
                 .collect(),
+        }
+    }
+
+    /// Why nobody fits: the first peer that would, if something changed, is hope enough.
+    fn why_none(&self, child: &Child<'a>) -> NoParent {
+        let tiers = [Room::Crowded, Room::Closed, Room::Free];
+        let mut peers = tiers.into_iter().flat_map(|room| self.task.pool.with(room));
+        NoParent {
+            hope: peers.find_map(|id| self.fit(child, id).err()?.hope()),
+            look_at: child.peer.blocks.next_end(self.now),
         }
     }
 }

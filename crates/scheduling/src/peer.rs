@@ -1,10 +1,10 @@
 //! A peer: one download of one task on one host, from its registration until its content is gone.
 
 use crate::pieces::{Lack, PieceSet, Stock};
-use crate::pool::Spot;
-use crate::{CredentialsId, Registration, Wanted};
+use crate::pool::Place;
+use crate::{CredentialsId, OriginId, Registration, Wanted};
 use dragonfly_model::{HostId, PeerId, Priority};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// Failures of a parent, after which a child gives it up for [`GIVEN_UP`].
@@ -63,6 +63,15 @@ pub(crate) enum State {
     Holding,
 }
 
+/// What ties a child to a parent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Bond {
+    /// The child depends on it: along these bonds nobody is his own ancestor.
+    Anchor,
+    /// They have different pieces at the moment, and the child has anchors beside.
+    Exchange,
+}
+
 /// What a peer asked for.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Ask {
@@ -71,6 +80,9 @@ pub(crate) struct Ask {
     pub(crate) credentials: CredentialsId,
     pub(crate) may_use_origin: bool,
     pub(crate) wants_origin: bool,
+    pub(crate) origin: Option<OriginId>,
+    /// Whether it takes parents that it did not ask for.
+    pub(crate) listens: bool,
 }
 
 #[derive(Debug)]
@@ -79,8 +91,8 @@ pub(crate) struct Peer {
     pub(crate) ask: Ask,
     pub(crate) state: State,
     pub(crate) have: PieceSet,
-    pub(crate) parents: Vec<PeerId>,
-    pub(crate) children: BTreeSet<PeerId>,
+    pub(crate) parents: Vec<(PeerId, Bond)>,
+    pub(crate) children: BTreeMap<PeerId, Bond>,
     pub(crate) blocks: Blocks,
     /// Whether it said that it began to fetch from parents.
     pub(crate) began: bool,
@@ -90,7 +102,7 @@ pub(crate) struct Peer {
     /// Its last sign of life, or its last use as a parent.
     pub(crate) active: Duration,
     /// Its place in the pool of possible parents.
-    pub(crate) spot: Option<Spot>,
+    pub(crate) place: Option<Place>,
     pub(crate) salt: u64,
     /// When its timer fires.
     pub(crate) armed: Option<Duration>,
@@ -107,6 +119,8 @@ impl Peer {
                 credentials: registration.credentials,
                 may_use_origin: !registration.disable_back_to_source && registration.priority != Priority::Level2,
                 wants_origin: registration.need_back_to_source || registration.priority == Priority::Level3,
+                origin: registration.origin,
+                listens: registration.listens,
             },
             ..Self::holder(registration.host.clone(), salt, now)
         }
@@ -123,17 +137,19 @@ impl Peer {
                 credentials: CredentialsId(0),
                 may_use_origin: false,
                 wants_origin: false,
+                origin: None,
+                listens: false,
             },
             state: State::Holding,
             have: PieceSet::default(),
             parents: Vec::new(),
-            children: BTreeSet::new(),
+            children: BTreeMap::new(),
             blocks: Blocks::default(),
             began: false,
             progress: false,
             created: now,
             active: now,
-            spot: None,
+            place: None,
             salt,
             armed: None,
         }
@@ -161,6 +177,17 @@ impl Peer {
         }
     }
 
+    /// The parents that it depends on.
+    pub(crate) fn anchors(&self) -> impl Iterator<Item = &PeerId> {
+        let anchors = self.parents.iter().filter(|(_, bond)| *bond == Bond::Anchor);
+        anchors.map(|(id, _)| id)
+    }
+
+    /// Whether it fetches from this parent.
+    pub(crate) fn fetches_from(&self, parent: &PeerId) -> bool {
+        self.parents.iter().any(|(id, _)| id == parent)
+    }
+
     /// Whether it fetches, or may fetch, from the origin.
     pub(crate) fn is_root(&self) -> bool {
         matches!(self.state, State::BackToSource { .. })
@@ -186,7 +213,7 @@ impl Peer {
     pub(crate) fn stock(&self) -> Stock<'_> {
         let comes = match self.state {
             State::BackToSource { .. } => true,
-            State::Fetching => !self.parents.is_empty(),
+            State::Fetching => self.anchors().next().is_some(),
             _ => false,
         };
         Stock {
@@ -248,6 +275,12 @@ impl Blocks {
     /// A parent had nothing new.
     pub(crate) fn dry(&mut self, parent: &PeerId) {
         self.0.entry(parent.clone()).or_default().dry = true;
+    }
+
+    /// When the next pause ends.
+    pub(crate) fn next_end(&self, now: Duration) -> Option<Duration> {
+        let ends = self.0.values().map(|block| block.until);
+        ends.filter(|until| *until > now).min()
     }
 
     /// A parent delivered.

@@ -80,12 +80,16 @@ impl PieceSet {
         self.len == 0
     }
 
-    fn iter(&self) -> impl Iterator<Item = u32> + '_ {
-        self.words.iter().enumerate().flat_map(|(index, &word)| {
-            let base = index as u32 * 64;
-            (0..64)
-                .filter(move |bit| word & (1 << bit) != 0)
-                .map(move |bit| base + bit)
+    /// The pieces that the other set has not.
+    fn beyond<'a>(&'a self, other: &'a PieceSet) -> impl Iterator<Item = u32> + 'a {
+        let words = self.words.iter().enumerate();
+        words.flat_map(|(index, &word)| {
+            let mut left = word & !other.words.get(index).copied().unwrap_or(0);
+            std::iter::from_fn(move || {
+                let bit = (left != 0).then(|| left.trailing_zeros())?;
+                left &= left - 1;
+                Some(index as u32 * 64 + bit)
+            })
         })
     }
 }
@@ -110,9 +114,9 @@ pub(crate) struct Stock<'a> {
 }
 
 impl Lack<'_> {
-    fn lacks(&self, number: u32) -> bool {
+    fn is_wanted(&self, number: u32) -> bool {
         let (first, end) = self.wanted.bounds(self.total);
-        (first..end).contains(&number) && !self.have.contains(number)
+        (first..end).contains(&number)
     }
 
     /// Whether a piece within `of` is lacking.
@@ -125,7 +129,8 @@ impl Lack<'_> {
 
     /// Whether the parent has, at this moment, a piece that is lacking.
     pub(crate) fn met_now_by(&self, stock: Stock<'_>) -> bool {
-        stock.complete.is_some_and(|all| self.any_within(all)) || stock.have.iter().any(|n| self.lacks(n))
+        let more = || stock.have.beyond(self.have).any(|n| self.is_wanted(n));
+        stock.complete.is_some_and(|all| self.any_within(all)) || more()
     }
 
     /// Whether the parent has or will have a piece that is lacking.
@@ -170,7 +175,8 @@ mod tests {
         assert!(!pieces.insert(PieceNumber(64)));
         assert!(!pieces.insert(PieceNumber(u32::MAX)));
         assert_eq!(pieces.len(), 4);
-        assert_eq!(pieces.iter().collect::<Vec<_>>(), [0, 63, 64, 200]);
+        assert_eq!(pieces.beyond(&set(&[])).collect::<Vec<_>>(), [0, 63, 64, 200]);
+        assert_eq!(pieces.beyond(&set(&[63, 200, 300])).collect::<Vec<_>>(), [0, 64]);
         assert!(pieces.contains(200) && !pieces.contains(201) && !pieces.contains(u32::MAX));
     }
 

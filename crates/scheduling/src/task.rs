@@ -1,6 +1,6 @@
 //! A task: one content, the peers that want or have it, and the call to a seed peer that is under way.
 
-use crate::peer::Peer;
+use crate::peer::{Bond, Peer};
 use crate::pool::Pool;
 use crate::{Content, CredentialsId, TriggerId, Wanted};
 use dragonfly_model::{HostId, PeerId};
@@ -94,14 +94,9 @@ impl Task {
         if self.waiting.is_empty() {
             return BTreeSet::new();
         }
-        let parents = |id: &PeerId| {
-            self.peers
-                .get(id)
-                .map(|peer| peer.parents.as_slice())
-                .unwrap_or_default()
-        };
+        let parents = |id: &PeerId| self.peers.get(id).into_iter().flat_map(Peer::anchors);
         let mut found = BTreeSet::new();
-        let mut next: Vec<&PeerId> = parents(peer).iter().collect();
+        let mut next: Vec<&PeerId> = parents(peer).collect();
         while let Some(id) = next.pop() {
             if found.insert(id) {
                 next.extend(parents(id));
@@ -111,13 +106,17 @@ impl Task {
         found.into_iter().filter(waits).cloned().collect()
     }
 
-    /// A peer and everyone that fetches from it, directly or not.
+    /// A peer and everyone that depends on it, directly or not.
     pub(crate) fn lineage(&self, peer: &PeerId) -> BTreeSet<&PeerId> {
+        let anchored = |id: &PeerId| {
+            let children = self.peers.get(id).into_iter().flat_map(|peer| &peer.children);
+            children.filter(|(_, bond)| **bond == Bond::Anchor).map(|(id, _)| id)
+        };
         let mut found = BTreeSet::new();
         let mut next: Vec<&PeerId> = self.peers.get_key_value(peer).map(|(id, _)| id).into_iter().collect();
         while let Some(id) = next.pop() {
             if found.insert(id) {
-                next.extend(self.peers.get(id).into_iter().flat_map(|peer| &peer.children));
+                next.extend(anchored(id));
             }
         }
         found

@@ -2,11 +2,14 @@
 //! but a given seed.
 //!
 //! What always holds: a wanted piece is fetched by one at a time, and again only after that one failed; a parent that
-//! failed a piece is not asked for it again; while a parent has a piece that is missing, there is something to do.
+//! failed a piece is not asked for it again; while a parent has a piece that is missing, something is under way.
 //!
-//! The lowest missing piece is always under way, for whoever reads the content as it arrives. The others are taken
-//! rarest first and, among equally rare ones, in an order of this peer's own: peers that start together then fetch
-//! different pieces and have something to give each other.
+//! Pieces are taken rarest first and, among equally rare ones, in an order of this peer's own: peers that start together
+//! then fetch different pieces and have something to give each other. The first and every [`IN_ORDER`]th is the lowest
+//! missing one, for whoever reads the content as it arrives. More often would bring all peers of a crowd the same pieces.
+//!
+//! A parent is asked for no more pieces at once than fill its way here. Those beyond would only wait at the parent, while
+//! rarer ones may come up, and keep it from giving anybody a whole piece soon.
 
 use dragonfly_model::{ByteRange, PeerId, PieceLayout, PieceNumber};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
@@ -19,6 +22,11 @@ const MAX_FAILURES: u32 = 3;
 const WINDOW: usize = 256;
 /// More separate ranges than this are not told apart: the whole content is wanted then.
 const MAX_RANGES: usize = 64;
+/// Of so many pieces one is the lowest missing.
+const IN_ORDER: u32 = 8;
+/// What a parent sends in this time is asked for in advance: more than a round trip takes, and what a parent needs to
+/// find the next piece.
+const AHEAD: Duration = Duration::from_millis(100);
 /// How much the latest piece counts for a parent's speed.
 const LATEST: f64 = 0.3;
 
@@ -54,11 +62,17 @@ impl Parent {
     fn is_live(&self) -> bool {
         self.failures < MAX_FAILURES
     }
+
+    /// Whether one piece more may be under way. One that was never measured is asked for one at a time.
+    fn has_room(&self, piece_length: u64) -> bool {
+        let ahead = self.speed.unwrap_or(0.0) * AHEAD.as_secs_f64();
+        f64::from(self.in_flight) < (ahead / piece_length.max(1) as f64).max(1.0)
+    }
 }
 
 /// The state of one download.
 #[derive(Debug)]
-pub(crate) struct Plan {
+pub struct Plan {
     piece_length: u64,
     layout: Option<PieceLayout>,
     all: bool,
@@ -72,11 +86,13 @@ pub(crate) struct Plan {
     parents: BTreeMap<PeerId, Parent>,
     blamed: HashSet<(PeerId, u32)>,
     seed: u64,
+    /// Fetches since one of the lowest missing piece was due.
+    turn: u32,
 }
 
 impl Plan {
     /// A plan that wants nothing yet. `seed` gives this peer an order of its own.
-    pub(crate) fn new(piece_length: u64, seed: u64) -> Self {
+    pub fn new(piece_length: u64, seed: u64) -> Self {
         Self {
             piece_length,
             layout: None,
@@ -89,11 +105,12 @@ impl Plan {
             parents: BTreeMap::new(),
             blamed: HashSet::new(),
             seed,
+            turn: 0,
         }
     }
 
     /// Wants more than before.
-    pub(crate) fn want(&mut self, wanted: Wanted) {
+    pub fn want(&mut self, wanted: Wanted) {
         match wanted {
             Wanted::All => self.all = true,
             Wanted::Range(range) => self.ranges.push(range),
@@ -105,12 +122,12 @@ impl Plan {
     }
 
     /// Whether the length of the content is known.
-    pub(crate) fn knows_layout(&self) -> bool {
+    pub fn knows_layout(&self) -> bool {
         self.layout.is_some()
     }
 
     /// The length of the content is known.
-    pub(crate) fn set_layout(&mut self, layout: PieceLayout) {
+    pub fn set_layout(&mut self, layout: PieceLayout) {
         if self.layout.replace(layout) == Some(layout) {
             return;
         }
@@ -119,14 +136,14 @@ impl Plan {
     }
 
     /// A piece is here, whoever brought it. `false` if that was known.
-    pub(crate) fn present(&mut self, number: PieceNumber) -> bool {
+    pub fn present(&mut self, number: PieceNumber) -> bool {
         self.end_work(number.0);
         self.open.remove(&number.0);
         self.present.insert(number.0)
     }
 
     /// A parent has these pieces too.
-    pub(crate) fn parent_has(&mut self, peer: &PeerId, numbers: &[PieceNumber]) {
+    pub fn parent_has(&mut self, peer: &PeerId, numbers: &[PieceNumber]) {
         let parent = self.parents.entry(peer.clone()).or_default();
         parent.has.extend(numbers.iter().map(|number| number.0));
         if self.layout.is_none() {
@@ -135,14 +152,19 @@ impl Plan {
     }
 
     /// A parent is not to be asked any more. What it failed is remembered in case it comes back.
-    pub(crate) fn parent_gone(&mut self, peer: &PeerId) {
+    pub fn parent_gone(&mut self, peer: &PeerId) {
         self.parents.remove(peer);
     }
 
     /// The next piece to fetch and from whom; it is under way from now on.
-    pub(crate) fn next(&mut self) -> Option<(PieceNumber, PeerId)> {
+    #[allow(
+        clippy::should_implement_trait,
+        reason = "what comes next changes with every word that is heard"
+    )]
+    pub fn next(&mut self) -> Option<(PieceNumber, PeerId)> {
         let number = self.next_piece()?;
         let peer = self.best_parent(number)?;
+        self.turn = (self.turn + 1) % IN_ORDER;
         self.open.remove(&number);
         self.busy.insert(number, Worker::Parent(peer.clone()));
         self.parents.entry(peer.clone()).or_default().in_flight += 1;
@@ -150,7 +172,7 @@ impl Plan {
     }
 
     /// A parent has delivered a piece of `length` bytes in `elapsed`. `false` if the piece was here already.
-    pub(crate) fn delivered(&mut self, number: PieceNumber, peer: &PeerId, length: u64, elapsed: Duration) -> bool {
+    pub fn delivered(&mut self, number: PieceNumber, peer: &PeerId, length: u64, elapsed: Duration) -> bool {
         if let Some(parent) = self.parents.get_mut(peer) {
             // Pieces under way side by side share what the parent can give.
             let speed = length as f64 / elapsed.as_secs_f64().max(1e-6) * f64::from(parent.in_flight.max(1));
@@ -161,7 +183,7 @@ impl Plan {
     }
 
     /// A parent has failed a piece. `true` if it is not asked for anything any more.
-    pub(crate) fn failed(&mut self, number: PieceNumber, peer: &PeerId) -> bool {
+    pub fn failed(&mut self, number: PieceNumber, peer: &PeerId) -> bool {
         self.blamed.insert((peer.clone(), number.0));
         self.release(number);
         match self.parents.get_mut(peer) {
@@ -174,13 +196,13 @@ impl Plan {
     }
 
     /// Whoever was at work on a piece has given up through no fault of anybody: it is to be had again.
-    pub(crate) fn release(&mut self, number: PieceNumber) {
+    pub fn release(&mut self, number: PieceNumber) {
         self.end_work(number.0);
         self.reopen_one(number.0);
     }
 
     /// A piece can't be placed before the length of the content is known.
-    pub(crate) fn defer(&mut self, number: PieceNumber) {
+    pub fn defer(&mut self, number: PieceNumber) {
         self.end_work(number.0);
         if self.layout.is_none() {
             self.deferred.insert(number.0);
@@ -189,20 +211,20 @@ impl Plan {
     }
 
     /// Somebody outside this plan is at work on a piece.
-    pub(crate) fn elsewhere(&mut self, number: PieceNumber) {
+    pub fn elsewhere(&mut self, number: PieceNumber) {
         self.end_work(number.0);
         self.open.remove(&number.0);
         self.busy.insert(number.0, Worker::Elsewhere);
     }
 
     /// The pieces that somebody outside this plan is at work on.
-    pub(crate) fn being_done_elsewhere(&self) -> Vec<PieceNumber> {
+    pub fn being_done_elsewhere(&self) -> Vec<PieceNumber> {
         let elsewhere = self.busy.iter().filter(|(_, worker)| **worker == Worker::Elsewhere);
         elsewhere.map(|(number, _)| PieceNumber(*number)).collect()
     }
 
     /// Gives the origin the first run of at most `max` open pieces, if the layout is known.
-    pub(crate) fn claim_run(&mut self, max: u32) -> Option<Range<u32>> {
+    pub fn claim_run(&mut self, max: u32) -> Option<Range<u32>> {
         self.layout?;
         let first = *self.open.first()?;
         let run = self.open.range(first..).zip(first..first.saturating_add(max));
@@ -216,41 +238,41 @@ impl Plan {
     }
 
     /// Gives the origin everything that is open.
-    pub(crate) fn claim_rest(&mut self) {
+    pub fn claim_rest(&mut self) {
         let open = std::mem::take(&mut self.open);
         self.busy
             .extend(open.into_iter().map(|number| (number, Worker::Origin)));
     }
 
     /// The pieces that the origin is at work on.
-    pub(crate) fn claimed_by_origin(&self) -> Vec<PieceNumber> {
+    pub fn claimed_by_origin(&self) -> Vec<PieceNumber> {
         let claimed = self.busy.iter().filter(|(_, worker)| **worker == Worker::Origin);
         claimed.map(|(number, _)| PieceNumber(*number)).collect()
     }
 
     /// How many pieces are open.
-    pub(crate) fn open_count(&self) -> usize {
+    pub fn open_count(&self) -> usize {
         self.open.len()
     }
 
     /// Whether every wanted piece is here.
-    pub(crate) fn is_complete(&self) -> bool {
+    pub fn is_complete(&self) -> bool {
         self.layout.is_some() && self.open.is_empty() && self.busy.keys().all(|number| !self.is_wanted(*number))
     }
 
     /// Whether every piece of the content is here, wanted or not.
-    pub(crate) fn is_whole(&self) -> bool {
+    pub fn is_whole(&self) -> bool {
         self.layout
             .is_some_and(|layout| self.present.len() == layout.count() as usize)
     }
 
     /// Whether nobody is at work.
-    pub(crate) fn is_idle(&self) -> bool {
+    pub fn is_idle(&self) -> bool {
         self.busy.is_empty()
     }
 
     /// Whether there is a parent that may still announce pieces.
-    pub(crate) fn has_live_parent(&self) -> bool {
+    pub fn has_live_parent(&self) -> bool {
         self.parents.values().any(Parent::is_live)
     }
 
@@ -302,12 +324,12 @@ impl Plan {
         }
     }
 
-    /// The lowest missing piece if nobody is at it, else the rarest.
+    /// The lowest missing piece if it is its turn and nobody is at it, else the rarest.
     fn next_piece(&self) -> Option<u32> {
         let available = self.open.iter().map(|number| (*number, self.eligible(*number).count()));
         let mut available = available.filter(|(_, parents)| *parents > 0).take(WINDOW).peekable();
         let (lowest, _) = *available.peek()?;
-        if self.busy.keys().next().is_none_or(|busy| lowest < *busy) {
+        if self.turn == 0 && self.busy.keys().next().is_none_or(|busy| lowest < *busy) {
             return Some(lowest);
         }
         let rarest = available.min_by_key(|(number, parents)| (*parents, shuffled(self.seed, *number)));
@@ -315,9 +337,10 @@ impl Plan {
     }
 
     fn eligible(&self, number: u32) -> impl Iterator<Item = (&PeerId, &Parent)> {
-        self.parents.iter().filter(move |(peer, parent)| {
-            parent.is_live() && parent.has.contains(&number) && !self.blamed.contains(&((*peer).clone(), number))
-        })
+        let blamed = move |peer: &PeerId| !self.blamed.is_empty() && self.blamed.contains(&(peer.clone(), number));
+        let parents = self.parents.iter();
+        let free = parents.filter(|(_, parent)| parent.is_live() && parent.has_room(self.piece_length));
+        free.filter(move |(peer, parent)| parent.has.contains(&number) && !blamed(peer))
     }
 
     /// The parent that should be through soonest. One that was never measured is taken to be as fast as the fastest,

@@ -166,7 +166,14 @@ impl Owner {
 
     fn carry_out(&mut self, decision: Decision) {
         match decision {
-            Decision::Parents { peer, parents } => self.send_parents(peer, &parents),
+            Decision::Parents { peer, parents } => {
+                let response = self.parents(&peer, &parents);
+                self.send(peer, response);
+            }
+            Decision::MoreParents { peer, parents } => {
+                let response = self.parents(&peer, &parents);
+                self.send_unasked(peer, response);
+            }
             Decision::BackToSource { peer, reason } => {
                 let description = match reason {
                     GrantReason::Seed => "a seed peer fetches first",
@@ -200,20 +207,28 @@ impl Owner {
         }
     }
 
-    fn send_parents(&mut self, peer: PeerKey, parents: &[Candidate]) {
+    fn parents(&self, peer: &PeerKey, parents: &[Candidate]) -> Response {
         let content = self.graph.task(&peer.task).map(|task| task.content).unwrap_or_default();
-        let response = answer::parents(&peer.task, content, parents, &self.hosts);
-        self.send(peer, Response::NormalTaskResponse(response));
+        Response::NormalTaskResponse(answer::parents(&peer.task, content, parents, &self.hosts))
     }
 
     fn send(&mut self, peer: PeerKey, response: Response) {
         match self.streams.answer(&peer, response) {
             Some(waited) => self.counts.answered(waited),
-            None => {
-                tracing::debug!(%peer, "a peer takes no answers any more");
-                self.pending.push_back(Event::StreamBroken { peer });
-            }
+            None => self.takes_no_more(peer),
         }
+    }
+
+    /// Sends what the peer did not wait for, so that it counts as no answer's time.
+    fn send_unasked(&mut self, peer: PeerKey, response: Response) {
+        if self.streams.answer(&peer, response).is_none() {
+            self.takes_no_more(peer);
+        }
+    }
+
+    fn takes_no_more(&mut self, peer: PeerKey) {
+        tracing::debug!(%peer, "a peer takes no answers any more");
+        self.pending.push_back(Event::StreamBroken { peer });
     }
 
     /// Calls a seed peer, with the request of a child whose stream is open, and reports the end of the call.

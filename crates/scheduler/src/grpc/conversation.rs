@@ -12,14 +12,15 @@ use dragonfly_api::scheduler::announce_peer_request::Request;
 use dragonfly_api::scheduler::{AnnouncePeerRequest, AnnouncePeerResponse};
 use dragonfly_api::{Invalid, PeerIds};
 use dragonfly_model::{HostKind, PeerId};
-use dragonfly_scheduling::{Event, PeerKey};
+use dragonfly_scheduling::{Event, PeerKey, Registration};
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::{Status, Streaming};
 
-/// Answers that may wait for the network. A peer asks anew only after it got one, so more than a few never wait.
+/// Answers that may wait for the network. A peer asks anew only after it got one, and parents that it did not ask for
+/// only fill up the few that it may have, so more than a few never wait.
 const ANSWERS: usize = 16;
 /// How long a stream may be open without a registration.
 const FIRST_MESSAGE: Duration = Duration::from_secs(30);
@@ -31,6 +32,7 @@ pub(super) type Responses = ReceiverStream<Result<AnnouncePeerResponse, Status>>
 pub(super) struct Conversation {
     grpc: Grpc,
     answers: Answers,
+    listens: bool,
 }
 
 /// A stream whose peer is registered.
@@ -43,9 +45,11 @@ struct Registered {
 }
 
 impl Conversation {
-    pub(super) fn new(grpc: Grpc) -> (Self, Responses) {
+    /// `listens`: the peer takes parents that it did not ask for.
+    pub(super) fn new(grpc: Grpc, listens: bool) -> (Self, Responses) {
         let (answers, responses) = mpsc::channel(ANSWERS);
-        (Self { grpc, answers }, ReceiverStream::new(responses))
+        let conversation = Self { grpc, answers, listens };
+        (conversation, ReceiverStream::new(responses))
     }
 
     /// Holds the conversation until either side ends it. The error was told to the peer.
@@ -96,7 +100,10 @@ impl Conversation {
 
     async fn enrol(self, ids: PeerIds, download: Download, who: Who) -> Result<Registered, Status> {
         let priority = self.grpc.applications.borrow().priority(&download)?;
-        let registration = translate::registration(&ids, &download, priority, &self.grpc.numbering)?;
+        let registration = Registration {
+            listens: self.listens,
+            ..translate::registration(&ids, &download, priority, &self.grpc.numbering)?
+        };
         let registered = Registered {
             peer: registration.peer.clone(),
             stream: self.grpc.brain.stream_id(),

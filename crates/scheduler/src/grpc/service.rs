@@ -125,7 +125,8 @@ impl Scheduler for Service {
         request: Request<Streaming<AnnouncePeerRequest>>,
     ) -> Result<Response<Responses>, Status> {
         // The headers go out at once: some peers wait only seconds for them, and minutes for the first answer.
-        let (conversation, responses) = Conversation::new(self.grpc.clone());
+        let listens = request.metadata().contains_key(dragonfly_api::LISTENS);
+        let (conversation, responses) = Conversation::new(self.grpc.clone(), listens);
         let counts = self.grpc.counts.clone();
         self.workers.spawn("conversation with a peer", async move {
             // What went wrong was told to the peer.

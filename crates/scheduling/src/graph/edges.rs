@@ -1,9 +1,11 @@
-//! Who fetches from whom: the only place that adds and removes peers, edges and taken slots.
+//! Who fetches from whom: the only place that adds and removes peers, edges and taken slots, and that moves peers about
+//! in the pools of their tasks.
 
 use super::Graph;
 use crate::PeerKey;
 use crate::host::Host;
-use crate::peer::{Peer, State, Wait};
+use crate::peer::{Bond, Peer, State, Wait};
+use crate::pool::{Place, Room};
 use crate::timers::Subject;
 use dragonfly_model::{HostId, PeerId};
 
@@ -26,6 +28,7 @@ impl Graph {
         }
         task.updated = now;
         task.peers.insert(key.peer.clone(), peer);
+        self.peer_count += 1;
         self.index(key);
         self.arm_peer(key);
     }
@@ -38,8 +41,9 @@ impl Graph {
         let now = self.now;
         let task = self.tasks.get_mut(&key.task)?;
         let peer = task.peers.remove(&key.peer)?;
-        if let Some(spot) = &peer.spot {
-            task.pool.remove(spot);
+        self.peer_count -= 1;
+        if let Some(place) = &peer.place {
+            task.pool.remove(place);
         }
         let was_root = task.roots.remove(&key.peer);
         if !task.waiting.is_empty() && (was_root || task.pool.is_empty()) {
@@ -47,6 +51,9 @@ impl Graph {
         }
         if task.peers.is_empty() {
             task.updated = now;
+        }
+        if was_root {
+            self.leave_origin(peer.ask.origin);
         }
         self.timers.disarm(peer.armed, Subject::Peer(key.clone()));
         self.arm_task(&key.task);
@@ -60,7 +67,7 @@ impl Graph {
     }
 
     /// Makes `parent` a parent of `child`, which takes a slot of its host.
-    pub(super) fn link(&mut self, parent: &PeerKey, child: &PeerId) {
+    pub(super) fn link(&mut self, parent: &PeerKey, child: &PeerId, bond: Bond) {
         let now = self.now;
         let Some(task) = self.tasks.get_mut(&parent.task) else {
             return;
@@ -68,15 +75,17 @@ impl Graph {
         let Some(giver) = task.peers.get_mut(&parent.peer) else {
             return;
         };
-        giver.children.insert(child.clone());
+        giver.children.insert(child.clone(), bond);
         giver.active = now;
         let host = giver.host.clone();
         if let Some(taker) = task.peers.get_mut(child) {
-            taker.parents.push(parent.peer.clone());
+            taker.parents.push((parent.peer.clone(), bond));
         }
         if let Some(host) = self.hosts.get_mut(&host) {
             host.uploads += 1;
         }
+        self.index(parent);
+        self.look_at_host(&host);
     }
 
     /// Removes the edges to a peer's parents.
@@ -87,7 +96,7 @@ impl Graph {
         let Some(peer) = self.peer_mut(key) else {
             return;
         };
-        for parent in std::mem::take(&mut peer.parents) {
+        for (parent, _) in std::mem::take(&mut peer.parents) {
             let parent = key.sibling(&parent);
             let Some(giver) = self.peer_mut(&parent) else {
                 continue;
@@ -95,10 +104,11 @@ impl Graph {
             giver.children.remove(&key.peer);
             let host = giver.host.clone();
             self.free_slots(&host, 1);
+            self.index(&parent);
         }
     }
 
-    /// Removes the edges to a peer's children. They notice by themselves and ask again.
+    /// Removes the edges to a peer's children. Those that listen are found others; the rest notice and ask.
     fn leave_children(&mut self, key: &PeerKey) {
         let Some(task) = self.tasks.get_mut(&key.task) else {
             return;
@@ -108,27 +118,37 @@ impl Graph {
         };
         let host = peer.host.clone();
         let children = std::mem::take(&mut peer.children);
-        for child in children
-            .iter()
-            .filter_map(|id| task.peers.get_mut(id).map(|_| id.clone()))
-            .collect::<Vec<_>>()
-        {
-            if let Some(child) = task.peers.get_mut(&child) {
-                child.parents.retain(|parent| *parent != key.peer);
+        for child in children.keys() {
+            if let Some(child) = task.peers.get_mut(child) {
+                child.parents.retain(|(parent, _)| *parent != key.peer);
             }
+            self.changed.thin.insert(key.sibling(child));
         }
         self.free_slots(&host, children.len());
     }
 
     fn free_slots(&mut self, id: &HostId, count: usize) {
-        let slots = self.config.limits.slots;
         if let Some(host) = self.hosts.get_mut(id).filter(|_| count > 0) {
-            let was_full = !host.has_slot(slots);
             host.uploads -= count.min(host.uploads);
-            if was_full && host.has_slot(slots) {
-                self.changed.freed.insert(id.clone());
-            }
+            self.look_at_host(id);
         }
+    }
+
+    /// Brings the places of a host's peers up to date, if it takes children and did not, or the other way round.
+    pub(super) fn look_at_host(&mut self, id: &HostId) {
+        let (slots, now) = (self.config.limits.slots, self.now);
+        let Some(host) = self.hosts.get_mut(id) else {
+            return;
+        };
+        let closed = host.is_closed(slots, now);
+        if std::mem::replace(&mut host.closed, closed) == closed {
+            return;
+        }
+        let peers: Vec<PeerKey> = host.peers().collect();
+        for peer in &peers {
+            self.index(peer);
+        }
+        self.arm_host(id);
     }
 
     /// A new place at the end of a queue.
@@ -166,44 +186,58 @@ impl Graph {
         };
         peer.state = state;
         peer.active = now;
+        let (is_root, origin) = (peer.is_root(), peer.ask.origin);
         if let State::Waiting(wait) = state {
             task.waiting.insert(wait.ticket, key.peer.clone());
             self.hungry.insert(key.task.clone());
         }
-        let was_root = !peer.is_root() && task.roots.remove(&key.peer);
-        if peer.is_root() {
-            task.roots.insert(key.peer.clone());
-        }
+        let was_root = !is_root && task.roots.remove(&key.peer);
+        let becomes_root = is_root && task.roots.insert(key.peer.clone());
         if was_root && !task.waiting.is_empty() {
             self.changed.unsettled.insert(key.task.clone());
+        }
+        if becomes_root {
+            self.enter_origin(origin);
+        } else if was_root {
+            self.leave_origin(origin);
         }
         self.index(key);
         self.arm_peer(key);
         self.announce_fresh(key);
     }
 
-    /// Brings a peer's place in the pool up to date.
+    /// Brings a peer's place in the pool up to date. Waiting children look at it if it has more room than before.
     pub(super) fn index(&mut self, key: &PeerKey) {
+        let fan_out = self.config.fan_out;
         let Some(task) = self.tasks.get_mut(&key.task) else {
             return;
         };
         let Some(peer) = task.peers.get_mut(&key.peer) else {
             return;
         };
-        let idc = self
-            .hosts
-            .get(&peer.host)
-            .map(|host| host.idc().clone())
-            .unwrap_or_default();
-        let spot = peer.serves().then_some((idc, peer.salt));
-        if spot == peer.spot {
+        let host = self.hosts.get(&peer.host);
+        let room = match host {
+            Some(host) if host.closed => Room::Closed,
+            _ if peer.children.len() >= fan_out => Room::Crowded,
+            _ => Room::Free,
+        };
+        let place = peer.serves().then(|| Place {
+            room,
+            idc: host.map(|host| host.idc().clone()).unwrap_or_default(),
+            salt: peer.salt,
+        });
+        if place == peer.place {
             return;
         }
-        if let Some(old) = std::mem::replace(&mut peer.spot, spot.clone()) {
-            task.pool.remove(&old);
+        let old = std::mem::replace(&mut peer.place, place.clone());
+        if let Some(old) = &old {
+            task.pool.remove(old);
         }
-        if let Some(spot) = &spot {
-            task.pool.insert(spot, key.peer.clone());
+        if let Some(place) = place {
+            task.pool.insert(&place, key.peer.clone());
+            if old.is_none_or(|old| place.room < old.room) {
+                self.announce_fresh(key);
+            }
         }
     }
 

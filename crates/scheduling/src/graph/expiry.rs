@@ -32,12 +32,15 @@ impl Graph {
         };
         peer.armed = None;
         let (state, is_used) = (peer.state, !peer.children.is_empty());
-        if due(self).is_some_and(|due| due <= now) {
+        if let State::Waiting(wait) = state {
+            if wait.deadline <= now {
+                self.deadline(key, wait);
+            } else {
+                self.seek(key);
+            }
+        } else if due(self).is_some_and(|due| due <= now) {
             match state {
-                State::Waiting(wait) if wait.deadline <= now => self.deadline(key, wait),
-                State::Waiting(_) => {
-                    self.seek(key);
-                }
+                State::Waiting(_) => {}
                 State::Holding if is_used => {
                     if let Some(peer) = self.peer_mut(key) {
                         peer.active = now;
@@ -85,16 +88,21 @@ impl Graph {
             return;
         };
         host.armed = None;
-        if host.due(self.config.host_ttl).is_some_and(|due| due <= self.now) {
+        if host.gone_at(self.config.host_ttl).is_some_and(|at| at <= self.now) {
             self.host_left(id);
             self.decisions.push(Decision::HostForgotten { host: id.clone() });
         }
+        self.look_at_host(id);
         self.arm_host(id);
     }
 
     fn due_of(&self, peer: &Peer) -> Duration {
         match peer.state {
-            State::Waiting(wait) => wait.look_at.map_or(wait.deadline, |at| at.min(wait.deadline)),
+            State::Waiting(wait) => {
+                let calm = wait.since + self.config.calm;
+                let looks = [wait.look_at, (calm > self.now).then_some(calm), Some(wait.deadline)];
+                looks.into_iter().flatten().min().unwrap_or(wait.deadline)
+            }
             State::BackToSource { started: false, .. } => peer.active + self.config.grant_timeout,
             State::Holding => peer.active + self.config.peer_ttl,
             State::Announced | State::Fetching | State::BackToSource { .. } => peer.active + self.config.piece_timeout,
@@ -130,7 +138,7 @@ impl Graph {
         let Some(host) = self.hosts.get_mut(id) else {
             return;
         };
-        if let Some(due) = host.due(self.config.host_ttl) {
+        if let Some(due) = host.due(self.config.host_ttl, self.now) {
             self.timers.arm(&mut host.armed, due, Subject::Host(id.clone()));
         }
     }

@@ -2,16 +2,18 @@
 
 use super::Graph;
 use crate::host::Host;
-use crate::peer::{Peer, Stage};
+use crate::peer::{Peer, Stage, State};
+use crate::task::Task;
 use crate::timers::Subject;
-use crate::{Decision, HostFacts, PeerKey, Refusal};
-use dragonfly_model::{HostId, TaskId};
+use crate::{Decision, Holding, HostFacts, PeerKey, Refusal, Wanted};
+use dragonfly_model::{HostId, PeerId, TaskId};
 
 impl Graph {
     pub(super) fn host_announced(&mut self, id: HostId, facts: HostFacts) {
         let now = self.now;
         let host = self.hosts.entry(id.clone()).or_insert_with(|| Host::unannounced(now));
         let before = (host.shares(), host.idc().clone(), host.is_seed());
+        self.host_count += usize::from(host.facts().is_none());
         host.announce(facts, now);
         let after = (host.shares(), host.idc().clone(), host.is_seed());
         if before.1 != after.1 || (!before.0 && after.0) {
@@ -27,7 +29,41 @@ impl Graph {
             // Children that had nobody to hope for have a seed peer now.
             self.changed.unsettled.extend(self.hungry.iter().cloned());
         }
+        self.look_at_host(&id);
         self.arm_host(&id);
+    }
+
+    /// An announced host has one record for a content that it holds, under its own name; one of a download does as well.
+    pub(super) fn holdings_reported(&mut self, id: &HostId, held: Vec<Holding>) {
+        let Ok(peer) = PeerId::parse(id.as_str()) else {
+            return;
+        };
+        let now = self.now;
+        let Some(host) = self.hosts.get_mut(id).filter(|host| host.facts().is_some()) else {
+            return;
+        };
+        host.seen = now;
+        for holding in held {
+            let task = self.tasks.entry(holding.task.clone()).or_insert_with(|| Task::new(now));
+            task.learn(holding.content);
+            let is_known = self.hosts.get(id).is_some_and(|host| {
+                host.peers_of(&holding.task).any(|key| {
+                    let peer = self.peer(&key);
+                    peer.is_some_and(|peer| peer.state == State::Holding && peer.ask.wanted == Wanted::All)
+                })
+            });
+            if is_known {
+                continue;
+            }
+            let key = PeerKey {
+                task: holding.task,
+                peer: peer.clone(),
+            };
+            self.remove_peer(&key);
+            let salt = self.random.next();
+            self.insert_peer(&key, Peer::holder(id.clone(), salt, now));
+            self.announce_fresh(&key);
+        }
     }
 
     pub(super) fn host_left(&mut self, id: &HostId) {
@@ -44,6 +80,7 @@ impl Graph {
             self.seed_lost(&task, id);
         }
         if let Some(host) = self.hosts.remove(id) {
+            self.host_count -= usize::from(host.facts().is_some());
             self.timers.disarm(host.armed, Subject::Host(id.clone()));
         }
     }

@@ -6,6 +6,7 @@
 mod edges;
 mod expiry;
 mod hosts;
+mod origins;
 mod peers;
 mod seeds;
 mod seek;
@@ -21,7 +22,7 @@ use crate::peer::Peer;
 use crate::random::Random;
 use crate::task::Task;
 use crate::timers::Timers;
-use crate::{Decision, Event, PeerKey};
+use crate::{Decision, Event, OriginId, PeerKey};
 use dragonfly_model::{HostId, TaskId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -37,6 +38,11 @@ pub struct Graph {
     tasks: BTreeMap<TaskId, Task>,
     /// Tasks with waiting children.
     hungry: BTreeSet<TaskId>,
+    origins: BTreeMap<OriginId, origins::Origin>,
+    /// Peers of all tasks.
+    peer_count: usize,
+    /// Announced hosts.
+    host_count: usize,
     timers: Timers,
     random: Random,
     next_number: u64,
@@ -51,12 +57,14 @@ pub struct Graph {
 struct Changed {
     /// These peers can be parents of more children than before.
     fresh: BTreeSet<PeerKey>,
-    /// These hosts have a free slot again.
-    freed: BTreeSet<HostId>,
     /// These waiting children lost descendants, who can be their parents now.
     released: BTreeSet<PeerKey>,
     /// The hope of these tasks' children is gone; they need another.
     unsettled: BTreeSet<TaskId>,
+    /// One download less fetches from these origins.
+    origins: BTreeSet<OriginId>,
+    /// These children that fetch have fewer parents than they could.
+    thin: BTreeSet<PeerKey>,
 }
 
 impl Graph {
@@ -69,6 +77,9 @@ impl Graph {
             seeds: BTreeSet::new(),
             tasks: BTreeMap::new(),
             hungry: BTreeSet::new(),
+            origins: BTreeMap::new(),
+            peer_count: 0,
+            host_count: 0,
             timers: Timers::default(),
             random: Random::new(seed),
             next_number: 0,
@@ -91,6 +102,7 @@ impl Graph {
     fn take_in(&mut self, event: Event) {
         match event {
             Event::HostAnnounced { host, facts } => self.host_announced(host, facts),
+            Event::HoldingsReported { host, held } => self.holdings_reported(&host, held),
             Event::HostLeft { host } => self.host_left(&host),
             Event::PeerRegistered(registration) => self.peer_registered(registration),
             Event::PeerStarted { peer } => self.peer_started(&peer),
@@ -107,6 +119,8 @@ impl Graph {
             Event::PeerDeleted { peer } => self.peer_deleted(&peer),
             Event::LimitsChanged(limits) => {
                 self.config.limits = limits;
+                let hosts: Vec<HostId> = self.hosts.keys().cloned().collect();
+                hosts.iter().for_each(|host| self.look_at_host(host));
                 self.changed.unsettled.extend(self.hungry.iter().cloned());
             }
             Event::Tick => self.tick(),
@@ -117,12 +131,14 @@ impl Graph {
         loop {
             if let Some(parent) = self.changed.fresh.pop_first() {
                 self.wake_for(&parent);
-            } else if let Some(host) = self.changed.freed.pop_first() {
-                self.wake_for_host(&host);
             } else if let Some(child) = self.changed.released.pop_first() {
                 self.seek(&child);
             } else if let Some(task) = self.changed.unsettled.pop_first() {
                 self.wake_all(&task);
+            } else if let Some(origin) = self.changed.origins.pop_first() {
+                self.wake_for_origin(origin);
+            } else if let Some(child) = self.changed.thin.pop_first() {
+                self.thicken(&child);
             } else {
                 return;
             }

@@ -80,6 +80,7 @@ impl Graph {
         }
         self.index(key);
         self.announce_fresh(key);
+        self.changed.thin.insert(key.clone());
     }
 
     fn parent_delivered(&mut self, child: &PeerKey, parent: &PeerId, piece: &FinishedPiece) {
@@ -93,6 +94,7 @@ impl Graph {
         if let Some(host) = self.hosts.get_mut(&host) {
             host.delivered(piece.length, piece.cost, now);
         }
+        self.look_at_host(&host);
     }
 
     pub(super) fn piece_failed(&mut self, key: &PeerKey, parent: &PeerId) {
@@ -109,6 +111,7 @@ impl Graph {
         if let Some(host) = self.hosts.get_mut(&parent_host) {
             host.complain(&child_host, now);
         }
+        self.look_at_host(&parent_host);
     }
 
     /// A peer needs other parents. Those it had are judged: one that has what the peer lacks, in a round in which nothing
@@ -123,7 +126,8 @@ impl Graph {
         };
         let lack = peer.lack(task.content.pieces);
         let has_piece = |id: &PeerId| task.peers.get(id).is_some_and(|parent| lack.met_now_by(parent.stock()));
-        let (full, dry): (Vec<PeerId>, Vec<PeerId>) = peer.parents.iter().cloned().partition(has_piece);
+        let parents = peer.parents.iter().map(|(id, _)| id.clone());
+        let (full, dry): (Vec<PeerId>, Vec<PeerId>) = parents.partition(has_piece);
         let Some(peer) = self.peer_mut(key) else {
             return;
         };

@@ -2,9 +2,10 @@
 
 use super::Graph;
 use crate::parents::{Choice, Choosing, Hope, NoParent, Unfit};
-use crate::peer::{State, Wait};
-use crate::{Candidate, Decision, GrantReason, Parked, PeerKey, Refusal};
-use dragonfly_model::{HostId, Priority, TaskId};
+use crate::peer::{Bond, State, Wait};
+use crate::pool::Room;
+use crate::{Decision, GrantReason, Parked, PeerKey, Refusal};
+use dragonfly_model::{Priority, TaskId};
 
 impl From<Hope> for Parked {
     fn from(hope: Hope) -> Self {
@@ -61,9 +62,7 @@ impl Graph {
             // These parents are a beginning; a seed peer may fetch the rest meanwhile.
             self.ask_seed(&key.task);
         }
-        for Candidate { peer, .. } in &choice.parents {
-            self.link(&key.sibling(peer), &key.peer);
-        }
+        self.link_all(key, &choice, Bond::Anchor);
         if let Some(peer) = self.peer_mut(key) {
             peer.progress = false;
         }
@@ -72,6 +71,45 @@ impl Graph {
             peer: key.clone(),
             parents: choice.parents,
         });
+    }
+
+    fn link_all(&mut self, child: &PeerKey, choice: &Choice, bond: Bond) {
+        for parent in &choice.parents {
+            self.link(&child.sibling(&parent.peer), &child.peer, bond);
+        }
+    }
+
+    /// Finds more parents for a child that fetches and takes some that it did not ask for: others to depend on if it has
+    /// none any more, else peers to exchange pieces with.
+    pub(super) fn thicken(&mut self, key: &PeerKey) {
+        let Some(peer) = self.peer(key).filter(|peer| peer.state == State::Fetching) else {
+            return;
+        };
+        let missing = self.config.parents.saturating_sub(peer.parents.len());
+        let is_loose = peer.anchors().next().is_none();
+        if missing == 0 || !peer.ask.listens {
+            return;
+        }
+        let (choice, bond) = if is_loose {
+            (self.choose(key).and_then(Result::ok), Bond::Anchor)
+        } else {
+            (self.exchange(key, missing), Bond::Exchange)
+        };
+        if let Some(choice) = choice {
+            self.link_all(key, &choice, bond);
+            self.decisions.push(Decision::MoreParents {
+                peer: key.clone(),
+                parents: choice.parents,
+            });
+        }
+    }
+
+    fn exchange(&mut self, key: &PeerKey, count: usize) -> Option<Choice> {
+        let mut random = self.random.clone();
+        let choosing = self.choosing(&key.task)?;
+        let choice = choosing.exchange(&choosing.exchanging(&key.peer)?, count, &mut random);
+        self.random = random;
+        choice
     }
 
     /// Nobody can be the child's parent now: is there hope, can a seed peer be asked, may the child go itself?
@@ -85,6 +123,13 @@ impl Graph {
         let (host, ask) = (&peer.host, peer.ask);
         if self.tasks.get(&key.task)?.help_is_coming(host, ask.wanted) {
             return Some(Parked::HelpIsComing);
+        }
+        let settled = self.config.settle;
+        if self.now < settled {
+            self.change_wait(key, |wait| {
+                wait.look_at = Some(wait.look_at.map_or(settled, |at| at.min(settled)))
+            });
+            return Some(Parked::Settling);
         }
         if ask.priority == Priority::Level2 {
             self.refuse(key, Refusal::NotFound);
@@ -113,6 +158,10 @@ impl Graph {
         let roots = task.roots_for(peer.ask.wanted, |host| self.is_seed(host) == is_seed);
         if roots >= self.config.back_to_source_count {
             return Some(Parked::OriginBudget);
+        }
+        let origin = peer.ask.origin;
+        if !self.origin_has_room(key, origin) {
+            return Some(Parked::OriginBusy);
         }
         let state = State::BackToSource {
             granted: true,
@@ -178,13 +227,17 @@ impl Graph {
         }
     }
 
-    /// Lets waiting children look at one peer that can be a parent, in their order and while its host has a free slot.
+    /// Lets waiting children look at one peer that can be a parent, in their order and while it has room.
     pub(super) fn wake_for(&mut self, parent: &PeerKey) {
         let mut ticket = 0;
-        while self.has_slot(parent)
+        while let Some(room) = self.room_of(parent)
             && let Some((next, child)) = self.waiting_from(&parent.task, ticket)
         {
             ticket = next + 1;
+            if room == Room::Crowded && !self.joins_crowds(&child) {
+                // Nobody behind it has waited longer.
+                return;
+            }
             let fit = self.choosing(&parent.task).and_then(|choosing| {
                 let child = choosing.child(&child.peer)?;
                 Some(choosing.fit(&child, &parent.peer).map(|_| ()))
@@ -196,14 +249,20 @@ impl Graph {
                 Some(Err(Unfit::Paused(until) | Unfit::GivenUp(until))) => self.change_wait(&child, |wait| {
                     wait.look_at = wait.look_at.into_iter().chain([until]).min();
                 }),
-                Some(Err(Unfit::Never | Unfit::Busy | Unfit::Dry)) | None => {}
+                Some(Err(Unfit::Never(_) | Unfit::Busy | Unfit::Dry)) | None => {}
             }
         }
     }
 
-    fn has_slot(&self, parent: &PeerKey) -> bool {
-        let host = self.peer(parent).and_then(|peer| self.hosts.get(&peer.host));
-        host.is_some_and(|host| host.has_slot(self.config.limits.slots))
+    /// How much room a possible parent has, if any.
+    fn room_of(&self, parent: &PeerKey) -> Option<Room> {
+        let place = self.peer(parent)?.place.as_ref()?;
+        (place.room != Room::Closed).then_some(place.room)
+    }
+
+    fn joins_crowds(&self, child: &PeerKey) -> bool {
+        let wait = self.peer(child).and_then(crate::peer::Peer::wait);
+        wait.is_some_and(|wait| wait.since + self.config.calm <= self.now)
     }
 
     /// The first waiting child of a task with this ticket or a later one.
@@ -214,17 +273,6 @@ impl Graph {
             peer: peer.clone(),
         };
         Some((*ticket, child))
-    }
-
-    /// Lets waiting children look at the peers of a host that has a free slot again.
-    pub(super) fn wake_for_host(&mut self, id: &HostId) {
-        let Some(host) = self.hosts.get(id) else {
-            return;
-        };
-        let peers: Vec<PeerKey> = self.hungry.iter().flat_map(|task| host.peers_of(task)).collect();
-        for peer in &peers {
-            self.announce_fresh(peer);
-        }
     }
 
     /// Looks for another answer to every waiting child of a task: for parents first, and only when nobody finds any, for

@@ -94,7 +94,7 @@ impl Graph {
             host: peer.host.clone(),
             stage: peer.stage(),
             pieces: peer.have.len(),
-            parents: peer.parents.clone(),
+            parents: peer.parents.iter().map(|(id, _)| id.clone()).collect(),
             children: peer.children.len(),
             created: peer.created,
             updated: peer.active,
@@ -115,9 +115,9 @@ impl Graph {
     pub fn counts(&self) -> Counts {
         let waiting = self.hungry.iter().filter_map(|id| self.tasks.get(id));
         Counts {
-            hosts: self.hosts.values().filter(|host| host.facts().is_some()).count(),
+            hosts: self.host_count,
             tasks: self.tasks.len(),
-            peers: self.tasks.values().map(|task| task.peers.len()).sum(),
+            peers: self.peer_count,
             waiting: waiting.map(|task| task.waiting.len()).sum(),
         }
     }

@@ -19,17 +19,43 @@ fn plan(pieces: u32, seed: u64) -> Plan {
     plan
 }
 
+/// Fetches one piece after the other until there is nothing to do.
+fn fetch_all(plan: &mut Plan) -> Vec<u32> {
+    let one = || {
+        let (number, from) = plan.next()?;
+        plan.delivered(number, &from, LENGTH, Duration::from_millis(1));
+        Some(number.0)
+    };
+    std::iter::from_fn(one).collect()
+}
+
 #[test]
-fn the_lowest_missing_piece_is_always_under_way() {
-    let mut plan = plan(20, 7);
-    plan.parent_has(&peer(1), &numbers(0..20));
-    let (first, from) = plan.next().unwrap();
-    assert_eq!((first, &from), (PieceNumber(0), &peer(1)));
-    let (other, _) = plan.next().unwrap();
-    plan.delivered(first, &from, LENGTH, Duration::from_millis(1));
-    if other != PieceNumber(1) {
-        assert_eq!(plan.next().unwrap().0, PieceNumber(1));
+fn the_first_piece_and_every_eighth_after_it_is_the_lowest_missing_one() {
+    let mut plan = plan(64, 7);
+    plan.parent_has(&peer(1), &numbers(0..64));
+    let order = fetch_all(&mut plan);
+    for turn in (0..64).step_by(IN_ORDER as usize) {
+        let lowest = (0..64).find(|number| !order[..turn].contains(number));
+        assert_eq!(lowest, Some(order[turn]), "{order:?}");
     }
+    assert_ne!(order, Vec::from_iter(0..64));
+}
+
+#[test]
+fn a_parent_is_asked_ahead_for_what_it_sends_in_a_tenth_of_a_second() {
+    let mut plan = plan(64, 7);
+    plan.parent_has(&peer(1), &numbers(0..64));
+    let (first, from) = plan.next().unwrap();
+    assert_eq!(plan.next(), None, "a parent that was never measured gets one at a time");
+    // A piece in 20 ms is five pieces in a tenth of a second.
+    plan.delivered(first, &from, LENGTH, Duration::from_millis(20));
+    let flying: Vec<PieceNumber> = std::iter::from_fn(|| plan.next()).map(|(number, _)| number).collect();
+    assert_eq!(flying.len(), 5);
+    plan.parent_has(&peer(2), &numbers(0..64));
+    assert_eq!(plan.next().map(|(_, from)| from), Some(peer(2)));
+    plan.release(flying[0]);
+    assert_eq!(plan.next().map(|(_, from)| from), Some(peer(1)));
+    assert_eq!(plan.next(), None);
 }
 
 #[test]
@@ -37,13 +63,14 @@ fn rare_pieces_go_first_and_peers_differ_in_the_order_of_the_rest() {
     let mut one = plan(64, 1);
     one.parent_has(&peer(1), &numbers(0..64));
     one.parent_has(&peer(2), &numbers((0..64).filter(|n| *n != 40)));
-    one.next().unwrap();
+    let (first, from) = one.next().unwrap();
+    one.delivered(first, &from, LENGTH, Duration::from_millis(1));
     assert_eq!(one.next(), Some((PieceNumber(40), peer(1))));
 
     let order = |seed| -> Vec<u32> {
         let mut plan = plan(64, seed);
         plan.parent_has(&peer(1), &numbers(0..64));
-        std::iter::from_fn(|| plan.next()).map(|(number, _)| number.0).collect()
+        fetch_all(&mut plan)
     };
     assert_eq!(order(1), order(1));
     assert_ne!(order(1), order(2));
@@ -58,7 +85,7 @@ fn the_faster_parent_gets_more_and_a_new_one_is_tried() {
     // Both are measured once: parent 1 is four times as fast.
     for _ in 0..2 {
         let (number, from) = plan.next().unwrap();
-        let elapsed = if from == peer(1) { 10 } else { 40 };
+        let elapsed = if from == peer(1) { 1 } else { 4 };
         plan.delivered(number, &from, LENGTH, Duration::from_millis(elapsed));
     }
     let asked: Vec<PeerId> = (0..10).map(|_| plan.next().unwrap().1).collect();
@@ -80,7 +107,7 @@ fn three_failures_in_a_row_end_a_parent_until_it_comes_back() {
     plan.parent_gone(&peer(1));
     plan.parent_has(&peer(1), &numbers(0..10));
     // Of the ten, three are on record against it.
-    assert_eq!(std::iter::from_fn(|| plan.next()).count(), 7);
+    assert_eq!(fetch_all(&mut plan).len(), 7);
 }
 
 #[test]
@@ -89,15 +116,15 @@ fn a_range_wants_the_pieces_it_touches_and_can_be_widened() {
     plan.want(Wanted::Range(ByteRange { start: 25, length: 10 }));
     plan.parent_has(&peer(1), &numbers(0..5));
     plan.set_layout(PieceLayout::new(LENGTH, 45).unwrap());
-    let taken: BTreeSet<u32> = std::iter::from_fn(|| plan.next()).map(|(n, _)| n.0).collect();
-    assert_eq!(taken, BTreeSet::from([2, 3]));
-    plan.present(PieceNumber(2));
+    let (first, from) = plan.next().unwrap();
+    assert_eq!(first, PieceNumber(2));
+    plan.delivered(first, &from, LENGTH, Duration::from_millis(1));
     assert!(!plan.is_complete());
-    plan.present(PieceNumber(3));
+    assert_eq!(fetch_all(&mut plan), [3]);
     assert!(plan.is_complete() && !plan.is_whole());
     plan.want(Wanted::All);
     assert!(!plan.is_complete());
-    let rest: BTreeSet<u32> = std::iter::from_fn(|| plan.next()).map(|(n, _)| n.0).collect();
+    let rest = BTreeSet::from_iter(fetch_all(&mut plan));
     assert_eq!(rest, BTreeSet::from([0, 1, 4]));
 }
 

@@ -2,7 +2,8 @@
 
 use crate::PeerKey;
 use crate::graph::Graph;
-use crate::peer::{Peer, State};
+use crate::peer::{Bond, Peer, State};
+use crate::pool::Room;
 use crate::task::Task;
 use dragonfly_model::TaskId;
 use std::collections::BTreeMap;
@@ -31,14 +32,20 @@ impl Graph {
             assert_eq!(self.hungry.contains(id), !task.waiting.is_empty(), "{id}: hungry");
             let waiting = task.peers.values().filter(|peer| peer.wait().is_some()).count();
             assert_eq!(task.waiting.len(), waiting, "{id}: queue");
-            let pooled = task.peers.values().filter(|peer| peer.spot.is_some()).count();
+            let pooled = task.peers.values().filter(|peer| peer.place.is_some()).count();
             assert_eq!(task.pool.len(), pooled, "{id}: pool");
             if let Some(seeding) = &task.seeding {
                 assert!(self.hosts[&seeding.seed].asked_for.contains(id), "{id}: asked for");
             }
         }
+        self.audit_counts();
         for (id, host) in &self.hosts {
             assert_eq!(host.uploads, uploads.get(id).copied().unwrap_or(0), "{id}: slots taken");
+            assert_eq!(
+                host.closed,
+                host.is_closed(self.config.limits.slots, self.now),
+                "{id}: closed"
+            );
             assert!(
                 host.uploads <= host.slots(self.config.limits.slots),
                 "{id}: too many children"
@@ -52,18 +59,42 @@ impl Graph {
         }
     }
 
-    fn audit_edges(&self, task: &Task, id: &dragonfly_model::PeerId, peer: &Peer) {
-        for parent in &peer.parents {
-            let other = &task.peers[parent];
-            assert!(other.children.contains(id), "{id}: one-sided edge to {parent}");
-            assert_ne!(other.host, peer.host, "{id}: parent {parent} on the same host");
+    fn audit_counts(&self) {
+        let peers = || self.tasks.values().flat_map(|task| task.peers.values());
+        assert_eq!(self.peer_count, peers().count());
+        let announced = self.hosts.values().filter(|host| host.facts().is_some());
+        assert_eq!(self.host_count, announced.count());
+        let mut roots = BTreeMap::new();
+        for peer in peers().filter(|peer| peer.is_root()) {
+            if let Some(origin) = peer.ask.origin {
+                *roots.entry(origin).or_insert(0) += 1;
+            }
         }
-        for child in &peer.children {
+        for (origin, used) in &self.origins {
+            assert_eq!(used.roots, roots.remove(origin).unwrap_or(0), "{origin:?}");
+        }
+        assert!(roots.is_empty(), "{roots:?}");
+    }
+
+    fn audit_edges(&self, task: &Task, id: &dragonfly_model::PeerId, peer: &Peer) {
+        for (n, (parent, bond)) in peer.parents.iter().enumerate() {
+            let other = &task.peers[parent];
+            assert_eq!(other.children.get(id), Some(bond), "{id}: one-sided edge to {parent}");
+            assert_ne!(other.host, peer.host, "{id}: parent {parent} on the same host");
             assert!(
-                task.peers[child].parents.contains(id),
+                peer.parents[..n].iter().all(|(before, _)| before != parent),
+                "{id}: twice {parent}"
+            );
+        }
+        for (child, bond) in &peer.children {
+            assert!(
+                task.peers[child].parents.contains(&(id.clone(), *bond)),
                 "{id}: one-sided edge to {child}"
             );
-            assert!(!task.lineage(child).contains(id), "{id} is its own ancestor");
+            assert!(
+                *bond == Bond::Exchange || !task.lineage(child).contains(id),
+                "{id} is its own ancestor"
+            );
         }
         if !matches!(peer.state, State::Fetching) {
             assert!(peer.parents.is_empty(), "{id}: {:?} with parents", peer.state);
@@ -77,11 +108,17 @@ impl Graph {
         };
         let host = &self.hosts[&peer.host];
         assert!(host.peers().any(|other| other == key), "{id}: not on its host");
-        assert_eq!(peer.spot.is_some(), peer.serves(), "{id}: pool");
-        assert!(
-            peer.spot.as_ref().is_none_or(|spot| spot.0 == *host.idc()),
-            "{id}: wrong data centre"
-        );
+        assert_eq!(peer.place.is_some(), peer.serves(), "{id}: pool");
+        if let Some(place) = &peer.place {
+            assert_eq!(place.idc, *host.idc(), "{id}: wrong data centre");
+            let crowded = peer.children.len() >= self.config.fan_out;
+            let room = match (host.closed, crowded) {
+                (true, _) => Room::Closed,
+                (false, true) => Room::Crowded,
+                (false, false) => Room::Free,
+            };
+            assert_eq!(place.room, room, "{id}: room");
+        }
         assert_eq!(peer.is_root(), task.roots.contains(id), "{id}: root");
         assert!(peer.armed.is_some(), "{id}: nothing would end it");
         if let Some(wait) = peer.wait() {

@@ -48,6 +48,8 @@ fn registration(name: &str) -> Registration {
         need_back_to_source: name.starts_with("seed"),
         disable_back_to_source: false,
         credentials: CredentialsId(0),
+        origin: Some(OriginId(0)),
+        listens: false,
     }
 }
 

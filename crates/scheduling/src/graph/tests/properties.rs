@@ -16,6 +16,10 @@ enum Step {
         idc: u8,
     },
     Leave(usize),
+    Report {
+        host: usize,
+        tasks: Vec<u32>,
+    },
     Register {
         host: usize,
         task: u32,
@@ -39,6 +43,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     let step = prop_oneof![
         2 => (0..HOSTS, any::<bool>(), 0u8..3).prop_map(|(host, shares, idc)| Step::Announce { host, shares, idc }),
         1 => (0..HOSTS).prop_map(Step::Leave),
+        2 => (0..HOSTS, prop::collection::vec(0..TASKS, 0..3)).prop_map(|(host, tasks)| Step::Report { host, tasks }),
         6 => (0..HOSTS, 0..TASKS, 0u8..12, range)
             .prop_map(|(host, task, kind, range)| Step::Register { host, task, kind, range }),
         16 => (any::<prop::sample::Index>(), 0u8..12, 0u32..4)
@@ -66,9 +71,12 @@ impl World {
     fn new() -> Self {
         let config = Config {
             limits: Limits {
-                slots: Slots { normal: 2, seed: 3 },
+                slots: Slots { normal: 3, seed: 4 },
                 ..Limits::default()
             },
+            fan_out: 2,
+            parents: 4,
+            origin_budget: 2,
             ..Config::default()
         };
         Self {
@@ -129,11 +137,31 @@ impl World {
                 Decision::TriggerSeed { task, trigger, .. } => {
                     self.triggers.insert(task, trigger);
                 }
+                Decision::MoreParents { peer, parents } => self.listens(&peer, &parents),
                 Decision::Parked { .. }
                 | Decision::TaskForgotten { .. }
                 | Decision::HostForgotten { .. }
                 | Decision::WakeAt(_) => {}
             }
+        }
+    }
+
+    /// Nobody is told of more parents than it can use, or of one who has nothing for it.
+    fn listens(&self, child: &PeerKey, more: &[Candidate]) {
+        let graph = &self.scene.graph;
+        let (task, peer) = (&graph.tasks[&child.task], graph.peer(child));
+        let Some(peer) = peer else {
+            return; // It left by a later decision of the same event.
+        };
+        assert!(!more.is_empty() && peer.ask.listens);
+        assert!(
+            peer.parents.len() <= graph.config.parents,
+            "{child}: {:?}",
+            peer.parents
+        );
+        for parent in more.iter().filter_map(|parent| task.peers.get(&parent.peer)) {
+            let lack = peer.lack(task.content.pieces);
+            assert!(lack.met_by(parent.stock()), "{child}: nothing to get there");
         }
     }
 
@@ -153,6 +181,16 @@ impl World {
             }
             Step::Leave(n) => self.apply(Event::HostLeft {
                 host: host(&host_name(n)),
+            }),
+            Step::Report { host: n, tasks } => self.apply(Event::HoldingsReported {
+                host: host(&host_name(n)),
+                held: tasks
+                    .into_iter()
+                    .map(|t| Holding {
+                        task: task(t),
+                        content: Content::default(),
+                    })
+                    .collect(),
             }),
             Step::Register {
                 host: n,
@@ -189,6 +227,8 @@ impl World {
             need_back_to_source: n < 2,
             disable_back_to_source: kind == 8,
             credentials: CredentialsId(u64::from(kind) % 3),
+            origin: (kind != 10).then_some(OriginId(0)),
+            listens: kind.is_multiple_of(2),
         }));
     }
 

@@ -1,0 +1,24 @@
+//! Measures what the rooms promise, and prints it as tables. Run by `cargo xtask bench`.
+
+mod sim;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(name = "dragonfly-bench", about = "Measures what the rooms promise")]
+struct Arguments {
+    #[command(subcommand)]
+    bench: Bench,
+}
+
+#[derive(Subcommand)]
+enum Bench {
+    /// Simulate clusters: the real judgement and the real piece plan, without bytes and without waiting
+    Sim(sim::Arguments),
+}
+
+fn main() -> anyhow::Result<()> {
+    match Arguments::parse().bench {
+        Bench::Sim(arguments) => sim::run(&arguments),
+    }
+}

@@ -1,0 +1,346 @@
+//! What downloads do with each other: follow, announce, request, send; and what happens when one dies.
+
+use super::control::number;
+use super::download::{CONCURRENT_PIECES, ORIGIN_STREAMS, PATIENCE, SILENCE, Stage};
+use super::network::{Cargo, Time};
+use super::world::{Happening, World};
+use dragonfly_model::PieceNumber;
+use dragonfly_scheduling::{Event, FinishedPiece};
+use std::time::Duration;
+
+impl World {
+    pub(super) fn begin(&mut self, child: u32) {
+        let order = self.random.next();
+        let layout = self.layout;
+        let download = &mut self.downloads[child as usize];
+        if download.stage == Stage::Waiting {
+            download.begin(layout, order);
+        }
+    }
+
+    /// Asks a parent what it has.
+    pub(super) fn follow(&mut self, child: u32, parent: u32) {
+        let download = &mut self.downloads[child as usize];
+        if !download.following.contains(&parent) {
+            download.following.push(parent);
+            let at = self.now + 2 * self.scenario.one_way();
+            self.at(at, Happening::Synced { child, parent });
+        }
+    }
+
+    pub(super) fn synced(&mut self, child: u32, parent: u32) {
+        if self.downloads[child as usize].stage != Stage::Fetching {
+            return;
+        }
+        let giver = &mut self.downloads[parent as usize];
+        if !giver.is_there() {
+            return self.lost_parent(child, parent);
+        }
+        let key = giver.key.peer.clone();
+        let lies = self.hosts[giver.host as usize].lies;
+        let pieces: Vec<u32> = if lies {
+            (0..self.layout.count()).collect()
+        } else {
+            giver.landed.clone()
+        };
+        let has_all = giver.stage == Stage::Done;
+        if !has_all {
+            giver.followers.push(child);
+        }
+        let download = &mut self.downloads[child as usize];
+        download.learn(&key, pieces);
+        if has_all {
+            download.following.retain(|other| *other != parent);
+        }
+        self.go_on(child);
+    }
+
+    pub(super) fn announced(&mut self, parent: u32, piece: u32) {
+        let followers = std::mem::take(&mut self.downloads[parent as usize].followers);
+        let key = self.downloads[parent as usize].key.peer.clone();
+        for child in &followers {
+            let download = &mut self.downloads[*child as usize];
+            if download.stage == Stage::Fetching {
+                download.learn(&key, [piece]);
+                self.go_on(*child);
+            }
+        }
+        self.keep_followers(parent, followers);
+    }
+
+    fn keep_followers(&mut self, parent: u32, mut followers: Vec<u32>) {
+        followers.retain(|child| self.downloads[*child as usize].stage == Stage::Fetching);
+        self.downloads[parent as usize].followers = followers;
+    }
+
+    pub(super) fn said_all(&mut self, parent: u32) {
+        for child in std::mem::take(&mut self.downloads[parent as usize].followers) {
+            let following = &mut self.downloads[child as usize].following;
+            following.retain(|other| *other != parent);
+            self.go_on(child);
+        }
+    }
+
+    /// A parent can't be reached any more.
+    fn lost_parent(&mut self, child: u32, parent: u32) {
+        let key = self.downloads[parent as usize].key.peer.clone();
+        let download = &mut self.downloads[child as usize];
+        download.following.retain(|other| *other != parent);
+        if download.stage == Stage::Fetching {
+            if let Some(plan) = &mut download.plan {
+                plan.parent_gone(&key);
+            }
+            self.complain(child, parent);
+            self.go_on(child);
+        }
+    }
+
+    /// Starts whatever the plan says, and notices when there is nothing.
+    fn go_on(&mut self, child: u32) {
+        let (now, request) = (self.now, self.now + 2 * self.scenario.one_way());
+        let download = &mut self.downloads[child as usize];
+        let Some(plan) = &mut download.plan else {
+            return;
+        };
+        let mut requests = Vec::new();
+        while download.in_flight < CONCURRENT_PIECES
+            && let Some((piece, parent)) = plan.next()
+        {
+            download.in_flight += 1;
+            requests.push((number(&parent), piece.0));
+        }
+        for (parent, piece) in requests {
+            let requested = Happening::Requested {
+                child,
+                parent,
+                piece,
+                asked: now,
+            };
+            self.at(request, requested);
+        }
+        self.feel(child);
+    }
+
+    fn feel(&mut self, child: u32) {
+        let now = self.now;
+        let download = &mut self.downloads[child as usize];
+        if download.in_flight > 0 || download.at_origin {
+            download.fed += 1;
+            download.hungry = false;
+        } else if !std::mem::replace(&mut download.hungry, true) {
+            let hopeful = download.plan.as_ref().is_some_and(|plan| plan.has_live_parent());
+            let fed = download.fed;
+            let at = if hopeful { now + PATIENCE } else { now };
+            self.at(
+                at,
+                Happening::Hungry {
+                    child,
+                    fed,
+                    long: false,
+                },
+            );
+        }
+    }
+
+    pub(super) fn hungry(&mut self, child: u32, fed: u32, long: bool) {
+        let download = &mut self.downloads[child as usize];
+        if download.fed != fed || download.stage != Stage::Fetching {
+            return;
+        }
+        if long {
+            for parent in std::mem::take(&mut download.following) {
+                let key = self.downloads[parent as usize].key.peer.clone();
+                if let Some(plan) = &mut self.downloads[child as usize].plan {
+                    plan.parent_gone(&key);
+                }
+            }
+        }
+        if self.downloads[child as usize].following.is_empty() {
+            self.ask_for_others(child);
+        }
+        // Looked at again when the parents have said all, or after a long silence.
+        let at = self.now + SILENCE;
+        self.at(at, Happening::Hungry { child, fed, long: true });
+    }
+
+    pub(super) fn requested(&mut self, child: u32, parent: u32, piece: u32, asked: Time) {
+        if self.downloads[child as usize].stage != Stage::Fetching {
+            return;
+        }
+        let (child_host, host) = (
+            self.downloads[child as usize].host,
+            self.downloads[parent as usize].host,
+        );
+        if !self.hosts[host as usize].alive {
+            return self.failed(child, parent, piece);
+        }
+        let lost = self.random.fraction() < self.scenario.faults.lost;
+        let whole = self.layout.span(PieceNumber(piece)).map_or(0, |span| span.length) as f64;
+        let bytes = if lost { whole * self.random.fraction() } else { whole };
+        let cargo = Cargo {
+            child,
+            parent: Some(parent),
+            piece,
+            asked,
+            sound: !lost && !self.hosts[host as usize].lies,
+        };
+        let (from, to) = (self.hosts[host as usize].node, self.hosts[child_host as usize].node);
+        self.network.start(self.now, (from, to), bytes.max(1.0), cargo);
+    }
+
+    /// A flow has ended.
+    pub(super) fn arrived(&mut self, cargo: Cargo) {
+        let Cargo {
+            child, parent, piece, ..
+        } = cargo;
+        match parent {
+            Some(parent) if !cargo.sound => self.failed(child, parent, piece),
+            Some(parent) => {
+                let key = self.downloads[parent as usize].key.peer.clone();
+                let cost = Duration::from_nanos(self.now - cargo.asked);
+                let length = self.layout.piece_length();
+                let download = &mut self.downloads[child as usize];
+                download.in_flight -= 1;
+                let plan = download.plan.as_mut();
+                let fresh = plan.is_some_and(|plan| plan.delivered(PieceNumber(piece), &key, length, cost));
+                self.landed(child, fresh, cargo);
+            }
+            None => {
+                self.tally.origin_bytes += self.layout.span(PieceNumber(piece)).map_or(0, |span| span.length);
+                let download = &mut self.downloads[child as usize];
+                let fresh = download
+                    .plan
+                    .as_mut()
+                    .is_some_and(|plan| plan.present(PieceNumber(piece)));
+                self.landed(child, fresh, cargo);
+                self.ask_origin(child);
+            }
+        }
+    }
+
+    fn landed(&mut self, child: u32, fresh: bool, cargo: Cargo) {
+        let piece = cargo.piece;
+        if fresh {
+            let parent = cargo
+                .parent
+                .map(|parent| self.downloads[parent as usize].key.peer.clone());
+            let download = &mut self.downloads[child as usize];
+            download.landed.push(piece);
+            let peer = download.key.clone();
+            self.tell(Event::PieceFinished {
+                peer,
+                piece: FinishedPiece {
+                    number: PieceNumber(piece),
+                    length: self.layout.piece_length(),
+                    cost: Duration::from_nanos(self.now - cargo.asked),
+                    parent,
+                },
+            });
+            self.soon(Happening::Announced { parent: child, piece });
+        }
+        let complete = self.downloads[child as usize]
+            .plan
+            .as_ref()
+            .is_some_and(|plan| plan.is_complete());
+        if complete {
+            self.complete(child);
+        } else {
+            self.go_on(child);
+        }
+    }
+
+    fn complete(&mut self, child: u32) {
+        let is_peer = self.downloads[child as usize].host >= self.scenario.seeds;
+        let now = self.now;
+        let download = &mut self.downloads[child as usize];
+        download.plan = None;
+        download.stage = Stage::Done;
+        download.at_origin = false;
+        download.finished = Some(now);
+        download.following = Vec::new();
+        self.open -= usize::from(is_peer);
+        self.say_finished(child);
+        self.soon(Happening::Complete { parent: child });
+    }
+
+    fn failed(&mut self, child: u32, parent: u32, piece: u32) {
+        let key = self.downloads[parent as usize].key.peer.clone();
+        let download = &mut self.downloads[child as usize];
+        download.in_flight -= 1;
+        if let Some(plan) = &mut download.plan {
+            plan.failed(PieceNumber(piece), &key);
+            self.tally.failed_pieces += 1;
+            self.complain(child, parent);
+            self.go_on(child);
+        }
+    }
+
+    pub(super) fn go_to_origin(&mut self, child: u32) {
+        self.begin(child);
+        let download = &mut self.downloads[child as usize];
+        download.at_origin = true;
+        download.begun = true;
+        let peer = download.key.clone();
+        self.tell(Event::BackToSourceStarted { peer });
+        for _ in 0..ORIGIN_STREAMS {
+            self.ask_origin(child);
+        }
+    }
+
+    /// One stream from the origin brings its next piece, if it has one.
+    fn ask_origin(&mut self, child: u32) {
+        let download = &mut self.downloads[child as usize];
+        if download.stage != Stage::Fetching {
+            return;
+        }
+        if download.streams.is_empty()
+            && let Some(run) = download.claim_run()
+        {
+            download.streams.push(run);
+        }
+        let Some(run) = download.streams.last_mut() else {
+            return;
+        };
+        let piece = run.start;
+        run.start += 1;
+        if run.start >= run.end {
+            download.streams.pop();
+        }
+        let host = download.host;
+        let bytes = self.layout.span(PieceNumber(piece)).map_or(0, |span| span.length) as f64;
+        let cargo = Cargo {
+            child,
+            parent: None,
+            piece,
+            asked: self.now,
+            sound: true,
+        };
+        let to = self.hosts[host as usize].node;
+        self.network.start(self.now, (self.origin, to), bytes, cargo);
+    }
+
+    /// A host dies without a word: its connections break, and that is noticed.
+    pub(super) fn crash(&mut self, host: u32) {
+        self.hosts[host as usize].alive = false;
+        let node = self.hosts[host as usize].node;
+        for cargo in self.network.cut(self.now, node) {
+            if let Some(parent) = cargo.parent {
+                self.failed(cargo.child, parent, cargo.piece);
+            }
+        }
+        for download in self.hosts[host as usize].downloads.clone() {
+            let dying = &mut self.downloads[download as usize];
+            let was = std::mem::replace(&mut dying.stage, Stage::Gone);
+            dying.plan = None;
+            let followers = std::mem::take(&mut dying.followers);
+            let peer = dying.key.clone();
+            if !matches!(was, Stage::Done | Stage::Gone) {
+                self.open -= usize::from(host >= self.scenario.seeds);
+                self.tell(Event::StreamBroken { peer });
+            }
+            for child in followers {
+                self.lost_parent(child, download);
+            }
+        }
+    }
+}
