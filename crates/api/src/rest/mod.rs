@@ -4,6 +4,9 @@
 //! The parts of a cluster ([`Scopes`], [`SchedulerClusterConfig`], [`PeerClusterConfig`], [`BlockList`]) travel with the
 //! same field names as bytes in `manager.v2`.
 
+mod access;
+mod account;
+mod audit;
 mod check;
 mod cluster;
 mod cluster_config;
@@ -11,6 +14,11 @@ mod cluster_match;
 mod member;
 mod user;
 
+pub use access::{
+    CreateRole, CreateToken, Permission, PersonalAccessToken, TokenFilter, TokenState, UpdateToken, UserSession,
+};
+pub use account::{CreateUser, UpdateUser, User, UserFilter, UserState};
+pub use audit::{ActorType, Audit, AuditFilter, AuditState};
 pub use check::{Check, Problems};
 pub use cluster::{Cluster, CreateCluster, SchedulerCluster, SeedPeerCluster, UpdateCluster};
 pub use cluster_config::{

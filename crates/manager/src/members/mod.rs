@@ -78,7 +78,7 @@ macro_rules! set_given {
         })+
     };
 }
-use set_given;
+pub(crate) use set_given;
 
 impl Identity {
     fn new(host_name: &str, ip: IpAddr, cluster: u64) -> Self {

@@ -5,6 +5,8 @@
     reason = "a test that finds something else than it expects shall fail"
 )]
 
+mod access;
+mod audit;
 mod engines;
 mod grpc;
 mod matching;
