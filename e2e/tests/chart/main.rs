@@ -5,6 +5,7 @@
 
 mod article;
 mod configs;
+mod nodes;
 mod objects;
 mod production;
 mod snapshots;

@@ -5,14 +5,14 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use dragonfly_testkit::manifests::Validator;
+use dragonfly_testkit::manifests::{Checkov, Validator};
 use dragonfly_testkit::packages::{self, PROMETHEUS};
 use dragonfly_testkit::up::{Options, Up, as_url};
 use dragonfly_testkit::{client, helm::Version, process};
 use serde_json::Value;
 
 use crate::objects::Objects;
-use crate::{ARTICLE_B, CASES, DEFAULTS, EVERYTHING, helm};
+use crate::{ARTICLE_A, ARTICLE_B, CASES, DEFAULTS, EVERYTHING, helm};
 
 const WITHIN: Duration = Duration::from_secs(60);
 const KUBERNETES: [&str; 10] = [
@@ -73,6 +73,59 @@ fn no_container_has_more_rights_than_it_needs() {
             }
         }
     }
+}
+
+#[test]
+fn only_the_restart_of_a_runtime_is_privileged() {
+    let mut privileged = Vec::new();
+    for case in CASES {
+        for workload in case.objects().workloads() {
+            let none = Vec::new();
+            for container in workload.pod["spec"]["initContainers"].as_array().unwrap_or(&none) {
+                let name = container["name"].as_str().unwrap();
+                let rights = &container["securityContext"];
+                assert_eq!(rights["readOnlyRootFilesystem"], true, "{name}");
+                if rights["privileged"] == true {
+                    privileged.push(name.to_owned());
+                } else {
+                    assert_eq!(rights["capabilities"]["drop"][0], "ALL", "{name}");
+                }
+            }
+        }
+    }
+    privileged.dedup();
+    assert_eq!(privileged, ["restart-containerd"]);
+    let left_alone = ARTICLE_B
+        .with(&["client.dfinit.restartContainerRuntime=false"])
+        .objects();
+    assert!(
+        left_alone
+            .workloads()
+            .iter()
+            .all(|workload| workload.pod["spec"]["hostPID"].is_null())
+    );
+}
+
+#[test]
+fn what_checkov_finds_is_explained() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("release.yaml");
+    let readme = std::fs::read_to_string(crate::chart().join("README.md")).unwrap();
+    let explained: BTreeSet<String> = readme
+        .split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'))
+        .filter(|word| word.starts_with("CKV"))
+        .map(str::to_owned)
+        .collect();
+    let checkov = Checkov::get(Path::new(env!("CARGO_TARGET_TMPDIR"))).unwrap();
+    let mut found = BTreeSet::new();
+    for case in [ARTICLE_A, EVERYTHING] {
+        std::fs::write(&file, case.rendered(&helm(Version::V4)).unwrap()).unwrap();
+        let (failed, passed) = checkov.failed(&file).unwrap();
+        assert!(passed > 100, "{passed}");
+        found.extend(failed);
+    }
+    // Both ways: an explanation of what isn't found any more goes, too.
+    assert_eq!(found, explained);
 }
 
 fn selector(of: &Value) -> std::collections::BTreeMap<String, String> {

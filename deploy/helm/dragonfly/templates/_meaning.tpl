@@ -142,17 +142,13 @@ imagePullPolicy: {{ $image.pullPolicy | default $ours.pullPolicy }}
 {{/* Keys that are accepted and do nothing: path, and what takes its place. */}}
 {{- define "dragonfly.ineffectiveKeys" -}}
 client.dfinit.config.proxy: the address follows from client.config
-client.dfinit.image: the image configures no container runtime
-client.dfinit.resources: the image configures no container runtime
-client.dfinit.restartContainerRuntime: the image configures no container runtime
+client.dfinit.image: it is that of client
 client.hostIPC: nothing needs it
 client.hostPID: nothing needs it
 client.statefulsetAnnotations: use client.daemonsetAnnotations
-containerRuntime.containerd.configFileName: the image configures no container runtime
-containerRuntime.containerd.configPathDir: the image configures no container runtime
 containerRuntime.containerd.injectRegistryCredencials: containerd has them in its own configuration
-containerRuntime.crio: the image configures no container runtime
-containerRuntime.docker: the image configures no container runtime
+containerRuntime.crio: use client.dfinit
+containerRuntime.docker: use client.dfinit
 containerRuntime.extraInitContainers: nothing needs them
 containerRuntime.initContainerImage: nothing needs it
 dfdaemon.mountDataDirAsHostPath: the cache always lies on the node
@@ -265,12 +261,9 @@ startupProbe: probes are fixed
 {{- end -}}
 {{- end -}}
 
-{{/* Registries that runtimes shall ask through the proxy: hostNamespace and serverAddr of each. */}}
+{{/* Registries that the keys of 2023 name: hostNamespace and serverAddr of each. */}}
 {{- define "dragonfly.registries" -}}
 {{- $all := list -}}
-{{- if .Values.client.dfinit.enable -}}
-{{- $all = dig "containerRuntime" "containerd" "registries" list .Values.client.dfinit.config -}}
-{{- end -}}
 {{- $containerd := dig "containerd" dict (.Values.containerRuntime | default dict) -}}
 {{- if $containerd.enable -}}
 {{- range $containerd.registries | default (list "https://ghcr.io" "https://quay.io") -}}
