@@ -7,7 +7,7 @@ use std::thread;
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 
-use crate::cargo::{cargo, release_binary, step};
+use crate::cargo::{cargo, release_binary, root, step};
 
 /// Tests that want the same things around them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -16,9 +16,15 @@ pub(crate) enum Suite {
     Unit,
     /// The lab with real services of Debian's packages
     Services,
+    /// What the chart renders, by real Helm, and what the release binary says of it
+    Chart,
     /// The release binary between real programs
     E2e,
 }
+
+/// The package of two suites, and which of its test binaries is the chart's.
+const E2E: &str = "dragonfly-e2e";
+const CHART: &str = "chart";
 
 /// How many tests passed and failed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -61,22 +67,23 @@ impl Suite {
         match self {
             Self::Unit => "unit",
             Self::Services => "services",
+            Self::Chart => "chart",
             Self::E2e => "e2e",
         }
     }
 
-    /// The packages that it consists of, `None` for all that are in no other suite.
+    /// The package that it consists of, `None` for all that are in no other suite.
     fn package(self) -> Option<&'static str> {
         match self {
             Self::Unit => None,
             Self::Services => Some("dragonfly-testkit"),
-            Self::E2e => Some("dragonfly-e2e"),
+            Self::Chart | Self::E2e => Some(E2E),
         }
     }
 
     fn run(self) -> Result<(Count, bool)> {
         let mut command = if has_nextest() { self.nextest() } else { self.libtest() };
-        if self == Self::E2e {
+        if self.package() == Some(E2E) {
             command.env("DRAGONFLY_BIN", release_binary()?);
         }
         let (output, held) = watched(&mut command)?;
@@ -88,10 +95,12 @@ impl Suite {
     }
 
     fn nextest(self) -> Command {
-        let others = || Self::value_variants().iter().filter_map(|suite| suite.package());
         let filter = match self.package() {
+            Some(package) if self == Self::Chart => format!("package({package}) and binary({CHART})"),
+            Some(package) if self == Self::E2e => format!("package({package}) and not binary({CHART})"),
             Some(package) => format!("package({package})"),
-            None => others()
+            None => packages()
+                .iter()
                 .map(|package| format!("not package({package})"))
                 .collect::<Vec<_>>()
                 .join(" and "),
@@ -105,19 +114,48 @@ impl Suite {
     fn libtest(self) -> Command {
         let mut command = cargo(&["test", "--locked", "--no-fail-fast"]);
         match self.package() {
-            Some(package) => command.args(["--package", package]),
-            None => {
-                let others = Self::value_variants().iter().filter_map(|suite| suite.package());
-                command
-                    .arg("--workspace")
-                    .args(others.flat_map(|package| ["--exclude", package]))
+            Some(package) if self == Self::Chart => command.args(["--package", package, "--test", CHART]),
+            Some(package) if self == Self::E2e => {
+                command.args(["--package", package, "--lib"]);
+                command.args(
+                    e2e_binaries()
+                        .into_iter()
+                        .flat_map(|binary| ["--test".to_owned(), binary]),
+                )
             }
+            Some(package) => command.args(["--package", package]),
+            None => command
+                .arg("--workspace")
+                .args(packages().iter().flat_map(|package| ["--exclude", package])),
         };
         if self == Self::E2e {
             command.args(["--", "--test-threads=1"]);
         }
         command
     }
+}
+
+/// The packages that suites consist of, each once.
+fn packages() -> Vec<&'static str> {
+    let mut packages: Vec<_> = Suite::value_variants()
+        .iter()
+        .filter_map(|suite| suite.package())
+        .collect();
+    packages.dedup();
+    packages
+}
+
+/// The test binaries of the end-to-end suite: one file each, where the chart's tests are a folder.
+fn e2e_binaries() -> Vec<String> {
+    let files = std::fs::read_dir(root().join("e2e/tests"))
+        .into_iter()
+        .flatten()
+        .flatten();
+    let mut binaries: Vec<String> = files
+        .filter_map(|file| Some(file.file_name().to_str()?.strip_suffix(".rs")?.to_owned()))
+        .collect();
+    binaries.sort();
+    binaries
 }
 
 fn has_nextest() -> bool {
@@ -235,5 +273,12 @@ mod tests {
         assert!(services.ends_with("--package dragonfly-testkit"), "{services}");
         let e2e = arguments(&Suite::E2e.libtest());
         assert!(e2e.ends_with("--test-threads=1"), "{e2e}");
+        assert!(e2e.contains("--test images") && !e2e.contains(CHART), "{e2e}");
+        let e2e = arguments(&Suite::E2e.nextest());
+        assert!(e2e.ends_with("package(dragonfly-e2e) and not binary(chart)"), "{e2e}");
+        let chart = arguments(&Suite::Chart.nextest());
+        assert!(chart.ends_with("package(dragonfly-e2e) and binary(chart)"), "{chart}");
+        let chart = arguments(&Suite::Chart.libtest());
+        assert!(chart.ends_with("--package dragonfly-e2e --test chart"), "{chart}");
     }
 }

@@ -109,3 +109,48 @@ async fn who_calls_is_said_by_the_environment_a_file_or_nobody() {
     assert_eq!(refused.status.code(), Some(1));
     assert!(said(&refused).contains("sign in first"), "{}", said(&refused));
 }
+
+#[tokio::test]
+async fn a_token_that_a_user_made_lists_clusters_until_it_is_removed_and_the_log_says_who_did_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let (_manager, url) = manager(dir.path()).await;
+    let as_root = |arguments: &[&str]| {
+        let mut command = dfctl(&url, arguments);
+        command.env("DFCTL_USER", "root").env("DFCTL_PASSWORD", PASSWORD);
+        command.output().unwrap()
+    };
+    let made = as_root(&["token", "create", "ci", "--scope", "clusters:read"]);
+    assert!(made.status.success(), "{}", said(&made));
+    let file = dir.path().join("ci.token");
+    std::fs::write(&file, &made.stdout).unwrap();
+    let by_token = |arguments: &[&str]| {
+        let mut command = dfctl(&url, arguments);
+        command.arg("--token-file").arg(&file).output().unwrap()
+    };
+    let clusters = by_token(&["cluster", "ls"]);
+    assert!(said(&clusters).contains("cluster-1"), "{}", said(&clusters));
+    let beyond = by_token(&["scheduler", "ls"]);
+    assert_eq!(beyond.status.code(), Some(1));
+    assert!(
+        said(&beyond).contains("no right to read schedulers"),
+        "{}",
+        said(&beyond)
+    );
+    let listed = said(&as_root(&["token", "ls"]));
+    assert!(listed.contains("ci") && listed.contains("clusters:read"), "{listed}");
+    assert!(!listed.contains("dfp_"), "{listed}");
+    assert!(as_root(&["token", "rm", "1"]).status.success());
+    assert!(said(&by_token(&["cluster", "ls"])).contains("sign in first"));
+    assert!(said(&as_root(&["scheduler", "ls"])).starts_with("ID"));
+    let audit = as_root(&["audit", "ls", "--object", "personal-access-tokens", "--output", "json"]);
+    let records: Value = serde_json::from_slice(&audit.stdout).unwrap();
+    let deeds: Vec<_> = records
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|r| r["operation"].as_str().unwrap())
+        .collect();
+    assert_eq!(deeds, ["DELETE", "POST"]);
+    let table = said(&as_root(&["audit", "ls", "--actor", "root"]));
+    assert!(table.contains("/api/v1/personal-access-tokens/1"), "{table}");
+}

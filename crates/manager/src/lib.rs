@@ -2,12 +2,13 @@
 //! seed peers are alive and tells each peer the schedulers of its one cluster. It chooses no parents and moves no bytes.
 //!
 //! Two doors, one room: `grpc` for schedulers and peers, `rest` for people and scripts; behind both `clusters`,
-//! `members`, `placement` with the pure `scopes`, and `users`; below them the `store`, and `wake`, by which several managers on
+//! `members`, `placement` with the pure `scopes`, `users` and `audit`; below them the `store`, and `wake`, by which several managers on
 //! one database tell each other what changed.
 //!
 //! [`Manager::build`] binds every socket and opens the store; [`Manager::run`] serves until it is cancelled.
 
 mod applications;
+mod audit;
 mod clusters;
 pub mod config;
 mod error;
@@ -18,6 +19,7 @@ mod metrics;
 mod placement;
 mod rest;
 mod scopes;
+mod settings;
 mod store;
 mod users;
 mod wake;

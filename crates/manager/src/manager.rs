@@ -1,5 +1,6 @@
 //! The program: reserve, run, drain.
 
+use crate::audit::Retention;
 use crate::clusters::Clusters;
 use crate::config::{Config, DatabaseConfig};
 use crate::grpc::{self, Grpc};
@@ -138,6 +139,7 @@ impl Manager {
         let store = Store::open(&config.database).await?;
         let hasher = Hasher::new().await.map_err(hash_error)?;
         seed_once(&store, &hasher, config.initial_root_password.as_ref()).await?;
+        Retention::new(store.clone()).round(Time::now()).await;
         let key = match config.auth.key {
             Some(key) => key,
             None => users::key_in(&store, Time::now()).await.map_err(BuildError::Key)?,
@@ -208,6 +210,8 @@ impl Manager {
             let _stops = rest_stops;
             rest.await;
         });
+        let retention = Retention::new(self.store.clone());
+        workers.spawn("manager retention", retention.run(workers.cancel_token()));
         if let Some(link) = self.link {
             workers.spawn("manager Redis", link.run(workers.cancel_token()));
         }

@@ -6,9 +6,11 @@
 pub mod client;
 pub mod containerd;
 pub mod content;
+pub mod helm;
 mod http;
 pub mod image;
 pub mod lab;
+pub mod manifests;
 pub mod mariadb;
 pub mod origin;
 pub mod packages;

@@ -37,6 +37,8 @@ pub const REDIS: Tool = ("redis-server", "/usr/bin/redis-server");
 pub const REDIS_CLIENT: Tool = ("redis-tools", "/usr/bin/redis-cli");
 /// Packet filters.
 pub const NFT: Tool = ("nftables", "/usr/sbin/nft");
+/// Prometheus, whose `promtool` judges rules.
+pub const PROMETHEUS: Tool = ("prometheus", "/usr/bin/promtool");
 
 /// The package lists are brought up to date once in a process.
 static UPDATED: AtomicBool = AtomicBool::new(false);

@@ -247,6 +247,20 @@ fn tied_to_us(command: std::process::Command) -> tokio::process::Command {
     tied
 }
 
+/// Runs to the end, blocking its thread; stdout if it succeeded, else an error with all that it said.
+pub(crate) fn said_by(mut command: std::process::Command) -> Result<String> {
+    let what = command.get_program().display().to_string();
+    let output = command.output().with_context(|| format!("running {what}"))?;
+    if !output.status.success() {
+        bail!(
+            "{what}: {}{}",
+            String::from_utf8_lossy(&output.stderr),
+            String::from_utf8_lossy(&output.stdout)
+        );
+    }
+    Ok(String::from_utf8(output.stdout)?)
+}
+
 /// A port on `ip` that was free a moment ago.
 ///
 /// # Errors

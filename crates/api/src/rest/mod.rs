@@ -4,13 +4,24 @@
 //! The parts of a cluster ([`Scopes`], [`SchedulerClusterConfig`], [`PeerClusterConfig`], [`BlockList`]) travel with the
 //! same field names as bytes in `manager.v2`.
 
+mod access;
+mod account;
+mod application;
+mod audit;
 mod check;
 mod cluster;
 mod cluster_config;
 mod cluster_match;
 mod member;
+mod setting;
 mod user;
 
+pub use access::{
+    CreateRole, CreateToken, Permission, PersonalAccessToken, TokenFilter, TokenState, UpdateToken, UserSession,
+};
+pub use account::{CreateUser, UpdateUser, User, UserFilter, UserState};
+pub use application::{Application, CreateApplication, Priority, UpdateApplication, UrlPriority};
+pub use audit::{ActorType, Audit, AuditFilter, AuditState};
 pub use check::{Check, Problems};
 pub use cluster::{Cluster, CreateCluster, SchedulerCluster, SeedPeerCluster, UpdateCluster};
 pub use cluster_config::{
@@ -22,6 +33,7 @@ pub use member::{
     CreateScheduler, CreateSeedPeer, FEATURE_PREHEAT, FEATURE_SCHEDULE, MemberState, Scheduler, SchedulerConfig,
     SchedulerFilter, SeedPeer, SeedPeerFilter, SeedPeerType, UpdateScheduler, UpdateSeedPeer,
 };
+pub use setting::{CreateSetting, Setting, SettingFilter, UpdateSetting};
 pub use user::{PASSWORD_CHARS, ResetPassword, Session, SignIn};
 
 use serde::{Deserialize, Serialize};

@@ -9,7 +9,7 @@ use std::ops::RangeInclusive;
 /// How many characters a password has.
 pub const PASSWORD_CHARS: RangeInclusive<usize> = 8..=20;
 /// How many characters a user's name has.
-const NAME_CHARS: RangeInclusive<usize> = 3..=10;
+pub(super) const NAME_CHARS: RangeInclusive<usize> = 3..=10;
 
 /// A name and a password.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -56,12 +56,12 @@ impl Check for ResetPassword {
     }
 }
 
-fn check_password(field: &str, password: &SecretString, problems: &mut Problems) {
+pub(super) fn check_password(field: &str, password: &SecretString, problems: &mut Problems) {
     // Only the length is told, never the text.
     problems.chars(field, password.expose_secret(), PASSWORD_CHARS);
 }
 
-fn expose<S: Serializer>(secret: &SecretString, serializer: S) -> Result<S::Ok, S::Error> {
+pub(super) fn expose<S: Serializer>(secret: &SecretString, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(secret.expose_secret())
 }
 

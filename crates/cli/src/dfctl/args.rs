@@ -1,7 +1,7 @@
 //! The command line of `dfctl`.
 
-use super::cluster;
 use super::output::Output;
+use super::{audit, cluster, scheduler, token};
 use secrecy::SecretString;
 use std::path::PathBuf;
 
@@ -62,5 +62,20 @@ pub(super) enum Noun {
     Cluster {
         #[command(subcommand)]
         verb: cluster::Verb,
+    },
+    /// Schedulers: which there are, and which are alive
+    Scheduler {
+        #[command(subcommand)]
+        verb: scheduler::Verb,
+    },
+    /// Personal access tokens, which scripts show instead of a password
+    Token {
+        #[command(subcommand)]
+        verb: token::Verb,
+    },
+    /// The audit log: who changed what
+    Audit {
+        #[command(subcommand)]
+        verb: audit::Verb,
     },
 }

@@ -28,6 +28,8 @@ pub(super) struct Manager {
     client: Client,
     base: Url,
     token: Option<SecretString>,
+    /// Whether the token is a session that this tool has opened.
+    is_session: bool,
 }
 
 impl Manager {
@@ -42,12 +44,54 @@ impl Manager {
             client: client(ca)?,
             base,
             token: None,
+            is_session: false,
         };
-        manager.token = match token(connection, &file)? {
-            Some(token) => Some(token),
-            None => Some(manager.sign_in(connection, &file).await?),
-        };
+        manager.token = token(connection, &file)?;
+        if manager.token.is_none() {
+            manager.token = Some(manager.sign_in(connection, &file).await?);
+            manager.is_session = true;
+        }
         Ok(manager)
+    }
+
+    /// Ends the session if this tool has opened one: a user may have only so many. One that stays ends by itself.
+    pub(super) async fn leave(&self) {
+        if !self.is_session {
+            return;
+        }
+        let left = match self.request(Method::POST, "/api/v1/users/signout") {
+            Ok(request) => self.body(request).await.map(drop),
+            Err(error) => Err(error),
+        };
+        if let Err(error) = left {
+            tracing::debug!(%error, "the session stays open");
+        }
+    }
+
+    /// What a POST is answered.
+    pub(super) async fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T, Failure> {
+        let request = self.request(Method::POST, path)?.json(body);
+        let (answer, _) = self.answer(request).await?;
+        Ok(answer)
+    }
+
+    /// Removes what has this path.
+    pub(super) async fn delete(&self, path: &str) -> Result<(), Failure> {
+        let request = self.request(Method::DELETE, path)?;
+        self.body(request).await.map(drop)
+    }
+
+    /// The first entries of a list.
+    pub(super) async fn first<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        query: &impl Serialize,
+        most: u16,
+    ) -> Result<Vec<T>, Failure> {
+        let request = self.request(Method::GET, path)?;
+        let request = request.query(query).query(&[("per_page", most)]);
+        let (entries, _) = self.answer(request).await?;
+        Ok(entries)
     }
 
     /// What a GET is answered.
@@ -102,14 +146,7 @@ impl Manager {
 
     /// The answer, and the total of a list.
     async fn answer<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<(T, Option<usize>), Failure> {
-        let response = request.send().await.map_err(|error| self.unreachable(&error))?;
-        let status = response.status();
-        let total = response.headers().get("x-total-count");
-        let total = total.and_then(|total| total.to_str().ok()?.parse().ok());
-        let body = body(response).await.map_err(|error| self.unreachable(&error))?;
-        if !status.is_success() {
-            return Err(refusal(status, &body));
-        }
+        let (body, total) = self.body(request).await?;
         let answer = serde_json::from_slice(&body);
         let answer = answer.map_err(|error| {
             Failure::new(format!(
@@ -118,6 +155,19 @@ impl Manager {
             ))
         })?;
         Ok((answer, total))
+    }
+
+    /// The body of a success, and the total of a list.
+    async fn body(&self, request: RequestBuilder) -> Result<(Vec<u8>, Option<usize>), Failure> {
+        let response = request.send().await.map_err(|error| self.unreachable(&error))?;
+        let status = response.status();
+        let total = response.headers().get("x-total-count");
+        let total = total.and_then(|total| total.to_str().ok()?.parse().ok());
+        let body = body(response).await.map_err(|error| self.unreachable(&error))?;
+        match status.is_success() {
+            true => Ok((body, total)),
+            false => Err(refusal(status, &body)),
+        }
     }
 
     fn unreachable(&self, error: &(dyn std::error::Error + 'static)) -> Failure {

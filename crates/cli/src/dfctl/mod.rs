@@ -2,10 +2,13 @@
 //! with the manager's address and a token.
 
 mod args;
+mod audit;
 mod client;
 mod cluster;
 mod file;
 mod output;
+mod scheduler;
+mod token;
 
 pub(crate) use args::Args;
 
@@ -21,6 +24,10 @@ Examples:
   dfctl --manager http://manager:8080 --user root cluster ls
   dfctl cluster match --ip 10.2.0.9 --idc cluster-2
   dfctl cluster match --hostname gpu-7 --output json
+  dfctl scheduler ls --active
+  dfctl --user ada token create ci --days 90 --scope cluster > ci.token
+  dfctl --token-file ci.token cluster ls
+  dfctl audit ls --failed
 
 The manager and who calls it come from the flags, else from the environment (DFCTL_MANAGER, DFCTL_TOKEN, or DFCTL_USER
 with DFCTL_PASSWORD), else from the file ~/.config/dragonfly/dfctl.yaml with the keys manager, token, user, password and ca.
@@ -31,9 +38,14 @@ Exit codes: 0 done, 1 refused or failed, 2 the command line is wrong, 64 the fil
 pub(crate) async fn run(args: Args, cancel: CancellationToken) -> Result<(), Failure> {
     let answer = async {
         let manager = Manager::connect(&args.connection).await?;
-        match args.noun {
+        let answer = match args.noun {
             Noun::Cluster { verb } => cluster::run(&manager, verb, args.output).await,
-        }
+            Noun::Scheduler { verb } => scheduler::run(&manager, verb, args.output).await,
+            Noun::Token { verb } => token::run(&manager, verb, args.output).await,
+            Noun::Audit { verb } => audit::run(&manager, verb, args.output).await,
+        };
+        manager.leave().await;
+        answer
     };
     let text = tokio::select! {
         text = answer => text?,

@@ -3,6 +3,7 @@
 use crate::failure::Failure;
 use comfy_table::{ContentArrangement, Table, presets};
 use dragonfly_service::exit;
+use jiff::Timestamp;
 use serde::Serialize;
 
 /// The form of what is printed.
@@ -27,6 +28,11 @@ pub(super) fn table<const N: usize>(headings: [&str; N], rows: impl IntoIterator
     }
     let lines = table.lines().map(|line| format!("{}\n", line.trim()));
     lines.collect()
+}
+
+/// A time to the second, in UTC.
+pub(super) fn time(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
 /// The same as JSON.

@@ -78,7 +78,7 @@ macro_rules! set_given {
         })+
     };
 }
-use set_given;
+pub(crate) use set_given;
 
 impl Identity {
     fn new(host_name: &str, ip: IpAddr, cluster: u64) -> Self {
@@ -228,10 +228,10 @@ fn wanted<M: Member>(wanted: Wanted, now: Time) -> Select<M> {
 }
 
 /// One page of rows, and how many there are in total.
-async fn page<M>(store: &Store, rows: Select<M>, page: Page) -> Result<(Vec<M::Model>, u64), Error>
+pub(crate) async fn page<E>(store: &Store, rows: Select<E>, page: Page) -> Result<(Vec<E::Model>, u64), Error>
 where
-    M: Member,
-    M::Model: Sync,
+    E: EntityTrait,
+    E::Model: Sync,
 {
     page.checked()?;
     let total = rows.clone().count(store.db()).await?;

@@ -13,10 +13,10 @@ use axum::response::Response;
 use dragonfly_api::rest::{self, Check, ClusterMatch, CreateCluster, MatchQuery, Page, UpdateCluster};
 use serde::Deserialize;
 
-/// Which clusters are listed.
+/// Which entries of a list.
 #[derive(Debug, Deserialize)]
 pub(super) struct Named {
-    name: Option<String>,
+    pub(super) name: Option<String>,
 }
 
 pub(super) async fn list(

@@ -88,7 +88,9 @@ impl From<users::Error> for Problem {
         let message = error.to_string();
         match error {
             users::Error::WrongPassword | users::Error::NotSignedIn => Self::new(StatusCode::UNAUTHORIZED, message),
-            users::Error::Forbidden { .. } => Self::new(StatusCode::FORBIDDEN, message),
+            users::Error::Forbidden { .. } | users::Error::Beyond { .. } | users::Error::SessionRequired => {
+                Self::new(StatusCode::FORBIDDEN, message)
+            }
             users::Error::PasswordChangeRequired(_) => {
                 Self::new(StatusCode::FORBIDDEN, message).code(PASSWORD_CHANGE_REQUIRED)
             }

@@ -1,14 +1,18 @@
-//! Who may pass: sessions from the cookie or the `Authorization` header, and rights.
+//! Who may pass: sessions from the cookie or the `Authorization` header, personal access tokens from the latter, and rights.
+//!
+//! The guard stands before all of `/api/v1` and `/oapi/v1`, known paths or not: what [`rule`] does not except needs a right to
+//! the object that is the first segment of the path.
 
-use super::Rest;
 use super::error::{Problem, challenge};
+use super::{Rest, audit};
+use crate::store::Time;
 use crate::users::{Action, Caller, Error};
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use dragonfly_api::rest::Session;
 use http::header::{AUTHORIZATION, COOKIE};
-use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use jiff::Timestamp;
 use secrecy::ExposeSecret;
 
@@ -50,44 +54,88 @@ impl CookieRules {
     }
 }
 
-/// Lets users with a session pass, and tells the handler who it is.
-pub(super) async fn signed_in(State(rest): State<Rest>, request: Request, next: Next) -> Response {
-    pass(&rest, request, next, None).await
+/// What it takes to pass.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Rule<'a> {
+    /// Nothing.
+    Open,
+    /// A session, even of a user who has to set a password first.
+    Session,
+    /// A session: the handler shows and changes what is the caller's own.
+    Own,
+    /// To be this user, or a right to users.
+    Oneself(u64, Action),
+    /// A right to these objects.
+    Right(&'a str, Action),
 }
 
-/// Lets users with a session and a right pass. The right's object is the first segment of the path.
-pub(super) async fn permitted(State(rest): State<Rest>, request: Request, next: Next) -> Response {
-    let action = match *request.method() {
+fn rule<'a>(method: &Method, path: &'a str) -> Rule<'a> {
+    let action = match *method {
         Method::GET | Method::HEAD => Action::Read,
         _ => Action::Write,
     };
-    pass(&rest, request, next, Some(action)).await
+    let mut segments = path.trim_start_matches('/').split('/');
+    let object = segments.next().unwrap_or_default();
+    let rest: Vec<&str> = segments.collect();
+    let id = rest.first().and_then(|id| id.parse().ok());
+    match (method.as_str(), object, rest.as_slice(), id) {
+        ("POST", "users", ["signin"], _) => Rule::Open,
+        ("POST", "users", ["signout"], _) | ("POST", "users", [_, "reset_password"], Some(_)) => Rule::Session,
+        ("GET" | "HEAD" | "PATCH", "users", [_], Some(id))
+        | ("GET" | "HEAD", "users", [_, "roles"], Some(id))
+        | ("GET" | "HEAD" | "DELETE", "users", [_, "sessions"], Some(id))
+        | ("DELETE", "users", [_, "sessions", _], Some(id)) => Rule::Oneself(id, action),
+        (_, "personal-access-tokens", _, _) => Rule::Own,
+        _ => Rule::Right(object, action),
+    }
 }
 
-async fn pass(rest: &Rest, mut request: Request, next: Next, action: Option<Action>) -> Response {
-    match check(rest, request.headers(), request.uri(), action).await {
-        Ok(caller) => {
-            request.extensions_mut().insert(caller);
-            next.run(request).await
-        }
+/// Lets pass who may, tells the handler who it is, and has it recorded.
+pub(super) async fn guard(State(rest): State<Rest>, mut request: Request, next: Next) -> Response {
+    let rule = rule(request.method(), request.uri().path());
+    if rule == Rule::Open {
+        return audit::recorded(&rest, None, request, next).await;
+    }
+    let caller = match known(&rest, request.headers()).await {
+        Ok(caller) => caller,
         Err(error) => {
             let response = Problem::from(error).into_response();
-            match response.status() {
+            return match response.status() {
                 StatusCode::UNAUTHORIZED => challenge(&rest.realm, response),
                 _ => response,
-            }
+            };
         }
+    };
+    if let Err(error) = check(&rest, rule, &caller).await {
+        let response = Problem::from(error).into_response();
+        let (parts, _) = request.into_parts();
+        audit::refused(&rest, &caller, &parts, response.status()).await;
+        return response;
     }
+    request.extensions_mut().insert(caller.clone());
+    audit::recorded(&rest, Some(&caller), request, next).await
 }
 
-async fn check(rest: &Rest, headers: &HeaderMap, uri: &Uri, action: Option<Action>) -> Result<Caller, Error> {
+async fn known(rest: &Rest, headers: &HeaderMap) -> Result<Caller, Error> {
     let token = token(headers).ok_or(Error::NotSignedIn)?;
-    let caller = rest.users.authenticate(token).await?;
-    if let Some(action) = action {
-        let object = uri.path().split('/').nth(1).unwrap_or_default();
-        rest.users.authorize(&caller, action, object).await?;
+    rest.users.authenticate(token, Time::now()).await
+}
+
+async fn check(rest: &Rest, rule: Rule<'_>, caller: &Caller) -> Result<(), Error> {
+    match rule {
+        Rule::Open => Ok(()),
+        Rule::Session => caller.session().map(drop),
+        Rule::Own => {
+            caller.at_work()?;
+            caller.session().map(drop)
+        }
+        Rule::Oneself(id, _) if id == caller.id => {
+            caller.at_work()?;
+            caller.session().map(drop)
+        }
+        Rule::Oneself(_, action) => rest.users.authorize(caller, action, "users").await,
+        Rule::Right(object, action) => rest.users.authorize(caller, action, object).await,
     }
-    Ok(caller)
 }
 
 /// A token in a query would be in every log on the way, so it is not looked for there.
@@ -130,6 +178,23 @@ mod tests {
             token(&headers(&[(COOKIE, "xjwt=two"), (AUTHORIZATION, "Basic one")])),
             None
         );
+    }
+
+    #[test]
+    fn whatever_is_not_excepted_needs_a_right() {
+        let right = |object, action| Rule::Right(object, action);
+        let (get, post, delete) = (Method::GET, Method::POST, Method::DELETE);
+        assert_eq!(rule(&post, "/users/signin"), Rule::Open);
+        assert_eq!(rule(&get, "/users/signin"), right("users", Action::Read));
+        assert_eq!(rule(&post, "/users/signin/x"), right("users", Action::Write));
+        assert_eq!(rule(&post, "/users/signup"), right("users", Action::Write));
+        assert_eq!(rule(&post, "/users/7/reset_password"), Rule::Session);
+        assert_eq!(rule(&get, "/users/7"), Rule::Oneself(7, Action::Read));
+        assert_eq!(rule(&delete, "/users/7"), right("users", Action::Write));
+        assert_eq!(rule(&Method::PUT, "/users/7/roles/root"), right("users", Action::Write));
+        assert_eq!(rule(&post, "/jobs"), right("jobs", Action::Write));
+        assert_eq!(rule(&get, "/oauth/1"), right("oauth", Action::Read));
+        assert_eq!(rule(&get, "/"), right("", Action::Read));
     }
 
     #[test]

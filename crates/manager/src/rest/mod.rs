@@ -1,16 +1,21 @@
-//! The door for people, consoles and scripts: `/api/v1` and `/healthy`.
+//! The door for people, consoles and scripts: `/api/v1`, `/oapi/v1` and `/healthy`.
 //!
-//! Every route under `/api/v1` needs a session and a right, but the few that are listed in [`open`] and [`own`]: see
-//! [`guard`]. Handlers parse, ask the room behind, answer.
+//! Every path under `/api/v1` and `/oapi/v1` needs a right, but the few that [`guard`] excepts. Handlers parse, ask the room
+//! behind, answer.
 
+mod applications;
+mod audit;
 mod clusters;
+mod configs;
 mod error;
 mod frame;
 mod guard;
 mod input;
 mod page;
+mod roles;
 mod schedulers;
 mod seed_peers;
+mod tokens;
 mod users;
 
 use crate::clusters::Clusters;
@@ -18,7 +23,7 @@ use crate::metrics::Counts;
 use crate::store::Store;
 use crate::users::Users;
 use axum::extract::{DefaultBodyLimit, State};
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post, put};
 use axum::{Json, Router, middleware};
 use dragonfly_service::tls::ServerTls;
 use dragonfly_service::web::{self, Limits};
@@ -58,18 +63,26 @@ impl Rest {
     }
 
     fn router(self) -> Router {
-        let api = Router::new()
-            .merge(permitted().route_layer(middleware::from_fn_with_state(self.clone(), guard::permitted)))
-            .merge(own().route_layer(middleware::from_fn_with_state(self.clone(), guard::signed_in)))
-            .merge(open());
         Router::new()
-            .nest("/api/v1", api)
+            .nest(
+                "/api/v1",
+                self.guarded(clusters().merge(members()).merge(users()).merge(settings())),
+            )
+            .nest("/oapi/v1", self.guarded(clusters()))
             .route("/healthy", get(healthy))
             .method_not_allowed_fallback(|| async { Problem::method_not_allowed() })
             .fallback(|| async { Problem::no_such_page() })
             .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
             .layer(middleware::from_fn_with_state(self.clone(), frame::frame))
             .with_state(self)
+    }
+
+    /// With the guard before all paths, those that do not exist, too.
+    fn guarded(&self, routes: Router<Self>) -> Router<Self> {
+        routes
+            .method_not_allowed_fallback(|| async { Problem::method_not_allowed() })
+            .fallback(|| async { Problem::no_such_page() })
+            .layer(middleware::from_fn_with_state(self.clone(), guard::guard))
     }
 
     fn cookie(&self) -> CookieRules {
@@ -80,20 +93,35 @@ impl Rest {
     }
 }
 
-/// Routes for anybody.
-fn open() -> Router<Rest> {
-    Router::new().route("/users/signin", post(users::sign_in))
-}
-
-/// Routes for every user, who acts on himself there.
-fn own() -> Router<Rest> {
+fn users() -> Router<Rest> {
     Router::new()
+        .route("/users/signin", post(users::sign_in))
         .route("/users/signout", post(users::sign_out))
+        // Where the console of Dragonfly 2.5 makes users; it takes the same right here.
+        .route("/users/signup", post(users::create))
+        .route("/users", get(users::list).post(users::create))
+        .route(
+            "/users/{id}",
+            get(users::get).patch(users::update).delete(users::delete),
+        )
         .route("/users/{id}/reset_password", post(users::reset_password))
+        .route("/users/{id}/roles", get(users::roles))
+        .route("/users/{id}/roles/{role}", put(users::grant).delete(users::revoke))
+        .route("/users/{id}/sessions", get(users::sessions).delete(users::end_sessions))
+        .route("/users/{id}/sessions/{session}", delete(users::end_session))
+        .route("/roles", get(roles::list).post(roles::create))
+        .route("/roles/{role}", get(roles::get).delete(roles::delete))
+        .route("/roles/{role}/permissions", post(roles::permit).delete(roles::forbid))
+        .route("/permissions", get(roles::permissions))
+        .route("/audits", get(audit::list))
+        .route("/personal-access-tokens", get(tokens::list).post(tokens::create))
+        .route(
+            "/personal-access-tokens/{id}",
+            get(tokens::get).patch(tokens::update).delete(tokens::delete),
+        )
 }
 
-/// Routes for users with a right to their object, which is the first segment of the path.
-fn permitted() -> Router<Rest> {
+fn clusters() -> Router<Rest> {
     Router::new()
         .route("/clusters", get(clusters::list).post(clusters::create))
         .route(
@@ -101,6 +129,10 @@ fn permitted() -> Router<Rest> {
             get(clusters::get).patch(clusters::update).delete(clusters::delete),
         )
         .route("/clusters/match", get(clusters::find))
+}
+
+fn members() -> Router<Rest> {
+    Router::new()
         .route("/scheduler-clusters", get(clusters::list_scheduler_clusters))
         .route("/scheduler-clusters/{id}", get(clusters::get_scheduler_cluster))
         .route("/seed-peer-clusters", get(clusters::list_seed_peer_clusters))
@@ -118,6 +150,22 @@ fn permitted() -> Router<Rest> {
             get(seed_peers::get)
                 .patch(seed_peers::update)
                 .delete(seed_peers::delete),
+        )
+}
+
+fn settings() -> Router<Rest> {
+    Router::new()
+        .route("/applications", get(applications::list).post(applications::create))
+        .route(
+            "/applications/{id}",
+            get(applications::get)
+                .patch(applications::update)
+                .delete(applications::delete),
+        )
+        .route("/configs", get(configs::list).post(configs::create))
+        .route(
+            "/configs/{id}",
+            get(configs::get).patch(configs::update).delete(configs::delete),
         )
 }
 

@@ -10,11 +10,11 @@ use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, EntityTrai
 /// Name of the first user.
 pub(crate) const ROOT: &str = "root";
 /// Name of the role that may look at everything that is no secret.
-const GUEST: &str = "guest";
+pub(crate) const GUEST: &str = "guest";
 /// Name of the first cluster.
 const FIRST_CLUSTER: &str = "cluster-1";
 /// Id of all that the first cluster consists of, and of the first user.
-const FIRST_ID: i64 = 1;
+pub(crate) const FIRST_ID: i64 = 1;
 /// What a guest may read.
 const GUEST_READS: [&str; 5] = [
     "clusters",

@@ -23,6 +23,11 @@ impl Time {
         Self(self.0.saturating_add(millis(duration)))
     }
 
+    /// So much earlier.
+    pub(crate) fn minus(self, duration: Duration) -> Self {
+        Self(self.0.saturating_sub(millis(duration)))
+    }
+
     /// For the wire.
     pub(crate) fn timestamp(self) -> Timestamp {
         Timestamp::from_millisecond(self.0).unwrap_or(Timestamp::UNIX_EPOCH)

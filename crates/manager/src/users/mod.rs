@@ -1,21 +1,26 @@
 //! Users: who may do what.
 //!
-//! Invariants: no session without a password that was right; a session ends when its user is disabled or sets another
-//! password; a user who must change the password can do only that. Rights are read from the store at each request, so
-//! what one manager changes holds at once on all.
+//! Invariants: no session without a password that was right; a session ends when it is signed out or ended by its row, or
+//! when its user is disabled or sets another password; a user who must change the password can do only that. Rights are
+//! read from the store at each request, so what one manager changes holds at once on all.
 
+mod accounts;
 mod password;
+mod rights;
+mod roles;
 mod session;
 mod throttle;
+mod tokens;
 
 pub(crate) use password::{Error as HashError, Hasher};
+pub(crate) use rights::Action;
 pub(crate) use session::{Sessions, key_in};
 
-use crate::store::entity::{role_permission, user, user_role};
+use crate::store::entity::user;
 use crate::store::{Store, Time};
-use dragonfly_api::rest::{Check, ResetPassword, Session, SignIn};
-use sea_orm::sea_query::{Expr, ExprTrait, Query};
-use sea_orm::{ColumnTrait, DbErr, EntityTrait, PaginatorTrait, QueryFilter};
+use dragonfly_api::rest::{ActorType, Check, ResetPassword, Session, SignIn};
+use sea_orm::sea_query::{Expr, ExprTrait};
+use sea_orm::{ColumnTrait, DbErr, EntityTrait, QueryFilter};
 use secrecy::{ExposeSecret, SecretString};
 use std::net::IpAddr;
 use std::time::Duration;
@@ -43,6 +48,16 @@ pub(crate) enum Error {
         action: &'static str,
         object: String,
     },
+    /// A right that the caller has not himself can't be given or taken by him.
+    #[error("user {user} may not hand on or touch the right {action} on {object}, which he does not have")]
+    Beyond {
+        user: String,
+        action: String,
+        object: String,
+    },
+    /// A token can't do what only a person does.
+    #[error("a personal access token can't do this; sign in")]
+    SessionRequired,
     /// Too many attempts.
     #[error("too many attempts; try again in {} s", .0.as_secs() + 1)]
     Throttled(Duration),
@@ -63,19 +78,48 @@ impl From<DbErr> for Error {
     }
 }
 
-/// What a caller wants to do with a kind of object.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Action {
-    Read,
-    Write,
-}
-
-/// A user with a session.
+/// A user who calls.
 #[derive(Debug, Clone)]
 pub(crate) struct Caller {
     pub(crate) id: u64,
     pub(crate) name: String,
     must_change_password: bool,
+    credential: Credential,
+}
+
+/// By what a caller is known.
+#[derive(Debug, Clone)]
+enum Credential {
+    /// A session with this id.
+    Session(String),
+    /// A personal access token.
+    Token { name: String, scopes: Vec<String> },
+}
+
+impl Caller {
+    /// As what and under which name he is recorded.
+    pub(crate) fn actor(&self) -> (ActorType, String) {
+        match &self.credential {
+            Credential::Session(_) => (ActorType::User, self.name.clone()),
+            Credential::Token { name, .. } => (ActorType::Pat, format!("{}/{name}", self.name)),
+        }
+    }
+
+    /// The id of the session; what only a person does is not for tokens.
+    pub(crate) fn session(&self) -> Result<&str, Error> {
+        match &self.credential {
+            Credential::Session(id) => Ok(id),
+            Credential::Token { .. } => Err(Error::SessionRequired),
+        }
+    }
+
+    /// A user who must change the password may do nothing else.
+    pub(crate) fn at_work(&self) -> Result<(), Error> {
+        match self.must_change_password {
+            true => Err(Error::PasswordChangeRequired(self.id)),
+            false => Ok(()),
+        }
+    }
 }
 
 /// Where and when a password is tried.
@@ -123,7 +167,7 @@ impl Users {
         match user {
             Some(user) if right && user.state == user::ENABLED => {
                 tracing::info!(user.name = user.name, client.address = %attempt.from, "signed in");
-                Ok(self.sessions.open(user.id, user.session_epoch, attempt.now))
+                Ok(self.open_session(&user, attempt).await?)
             }
             _ => {
                 tracing::info!(client.address = %attempt.from, "refused a sign-in");
@@ -132,46 +176,29 @@ impl Users {
         }
     }
 
-    /// The user whose session this token is.
-    pub(crate) async fn authenticate(&self, token: &str) -> Result<Caller, Error> {
+    /// The user whose session, or whose personal access token, this is.
+    pub(crate) async fn authenticate(&self, token: &str, now: Time) -> Result<Caller, Error> {
+        if tokens::is_meant(token) {
+            return self.bearer(token, now).await;
+        }
         let claims = self.sessions.verify(token).ok_or(Error::NotSignedIn)?;
+        self.require_session(&claims).await?;
         let user = user::Entity::find_by_id(claims.id)
             .filter(user::Column::State.eq(user::ENABLED))
             .filter(user::Column::SessionEpoch.eq(claims.epoch))
             .one(self.store.db())
             .await?
             .ok_or(Error::NotSignedIn)?;
-        Ok(Caller {
+        Ok(self.caller(user, Credential::Session(claims.sid)))
+    }
+
+    fn caller(&self, user: user::Model, credential: Credential) -> Caller {
+        Caller {
             id: crate::error::wire_id(user.id),
             name: user.name,
             must_change_password: user.must_change_password && self.force_password_change,
-        })
-    }
-
-    /// Whether this user may do this.
-    pub(crate) async fn authorize(&self, caller: &Caller, action: Action, object: &str) -> Result<(), Error> {
-        if caller.must_change_password {
-            return Err(Error::PasswordChangeRequired(caller.id));
+            credential,
         }
-        let roles = Query::select()
-            .column(user_role::Column::RoleId)
-            .from(user_role::Entity)
-            .and_where(Expr::col(user_role::Column::UserId).eq(crate::error::row_id(caller.id)))
-            .to_owned();
-        let permissions = role_permission::Entity::find()
-            .filter(role_permission::Column::RoleId.in_subquery(roles))
-            .filter(role_permission::Column::Object.is_in([object, "*"]))
-            .filter(role_permission::Column::Action.is_in(action.permitted_by().iter().copied()))
-            .count(self.store.db())
-            .await?;
-        if permissions > 0 {
-            return Ok(());
-        }
-        Err(Error::Forbidden {
-            user: caller.name.clone(),
-            action: action.word(),
-            object: object.to_owned(),
-        })
     }
 
     /// Sets a user's own password and ends all of the user's sessions.
@@ -182,6 +209,7 @@ impl Users {
         reset: ResetPassword,
         attempt: Attempt,
     ) -> Result<(), Error> {
+        caller.session()?;
         if caller.id != id {
             return Err(Error::Forbidden {
                 user: caller.name.clone(),
@@ -215,6 +243,7 @@ impl Users {
         if changed.rows_affected == 0 {
             return Err(Error::WrongPassword);
         }
+        self.end_sessions_of(user.id).await?;
         tracing::info!(user.name = caller.name, client.address = %attempt.from, "set a new password");
         Ok(())
     }
@@ -236,20 +265,4 @@ fn check_new(reset: &ResetPassword) -> Result<(), Error> {
 /// Whether everybody knows this password.
 pub(crate) fn is_default(password: &SecretString) -> bool {
     password.expose_secret() == DEFAULT_PASSWORD
-}
-
-impl Action {
-    fn permitted_by(self) -> &'static [&'static str] {
-        match self {
-            Self::Read => &["read", "*"],
-            Self::Write => &["*"],
-        }
-    }
-
-    fn word(self) -> &'static str {
-        match self {
-            Self::Read => "read",
-            Self::Write => "change",
-        }
-    }
 }

@@ -1,12 +1,15 @@
-//! Sessions are signed tokens (HS256), so that every manager with the same key knows them. They name a user and the
-//! epoch of the user's password; a session of an earlier epoch is void.
+//! Sessions are signed tokens (HS256), so that every manager with the same key knows them. They name a user, the epoch of
+//! the user's password and a row; a session of an earlier epoch, or whose row is gone, is void.
 
-use crate::store::entity::secret;
+use super::{Attempt, Caller, Error, Users, rights};
+use crate::error::{Error as Refusal, row_id};
+use crate::store::entity::session::{ActiveModel, Column, Entity, Model};
+use crate::store::entity::{secret, user};
 use crate::store::{Store, Time};
-use dragonfly_api::rest::Session;
+use dragonfly_api::rest::{Session, UserSession};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use sea_orm::ActiveValue::Set;
-use sea_orm::{DbErr, EntityTrait, SqlErr};
+use sea_orm::{ColumnTrait, DbErr, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, SqlErr};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -16,6 +19,8 @@ use std::time::Duration;
 const KEY_BYTES: usize = 32;
 /// Name of the key in the table of secrets.
 const KEY: &str = "session key";
+/// Sessions that a user may have at a time; another one ends the oldest.
+const MAX_SESSIONS: u64 = 100;
 
 /// What a token says.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -24,6 +29,8 @@ pub(crate) struct Claims {
     pub(crate) id: i64,
     /// Epoch of the user's password.
     pub(crate) epoch: i64,
+    /// Id of the session.
+    pub(crate) sid: String,
     /// When the session ends, in seconds since 1970.
     exp: i64,
     /// When it was opened, in seconds since 1970.
@@ -60,11 +67,12 @@ impl Sessions {
         }
     }
 
-    pub(crate) fn open(&self, user: i64, epoch: i64, now: Time) -> Session {
+    pub(crate) fn open(&self, user: &user::Model, sid: String, now: Time) -> Session {
         let expire = now.plus(self.validity);
         let claims = Claims {
-            id: user,
-            epoch,
+            id: user.id,
+            epoch: user.session_epoch,
+            sid,
             exp: expire.0 / 1000,
             orig_iat: now.0 / 1000,
         };
@@ -80,6 +88,114 @@ impl Sessions {
     pub(crate) fn verify(&self, token: &str) -> Option<Claims> {
         let token = jsonwebtoken::decode::<Claims>(token, &self.recognise, &self.validation);
         token.ok().map(|token| token.claims)
+    }
+}
+
+impl Users {
+    /// A session of a user whose password was right.
+    pub(super) async fn open_session(&self, user: &user::Model, attempt: Attempt) -> Result<Session, Error> {
+        self.make_room(user.id, attempt.now).await?;
+        let sid = uuid::Uuid::new_v4().to_string();
+        let session = self.sessions.open(user, sid.clone(), attempt.now);
+        let row = ActiveModel {
+            id: Set(sid),
+            user_id: Set(user.id),
+            address: Set(attempt.from.to_canonical().to_string()),
+            created_at: Set(attempt.now),
+            expires_at: Set(attempt.now.plus(self.sessions.validity)),
+        };
+        Entity::insert(row).exec_without_returning(self.store.db()).await?;
+        Ok(session)
+    }
+
+    /// Forgets sessions that have ended, and those that are too many.
+    async fn make_room(&self, user: i64, now: Time) -> Result<(), DbErr> {
+        let ended = Entity::delete_many().filter(Column::ExpiresAt.lte(now));
+        ended.exec(self.store.db()).await?;
+        let surplus: Vec<String> = Entity::find()
+            .select_only()
+            .column(Column::Id)
+            .filter(Column::UserId.eq(user))
+            .order_by_desc(Column::CreatedAt)
+            .offset(MAX_SESSIONS - 1)
+            .limit(MAX_SESSIONS)
+            .into_tuple()
+            .all(self.store.db())
+            .await?;
+        if !surplus.is_empty() {
+            let surplus = Entity::delete_many().filter(Column::Id.is_in(surplus));
+            surplus.exec(self.store.db()).await?;
+        }
+        Ok(())
+    }
+
+    pub(super) async fn require_session(&self, claims: &Claims) -> Result<(), Error> {
+        let open = Entity::find_by_id(claims.sid.as_str())
+            .filter(Column::UserId.eq(claims.id))
+            .count(self.store.db())
+            .await?;
+        match open {
+            0 => Err(Error::NotSignedIn),
+            _ => Ok(()),
+        }
+    }
+
+    /// Ends the caller's own session.
+    pub(crate) async fn sign_out(&self, caller: &Caller) -> Result<(), Error> {
+        let id = caller.session()?;
+        Entity::delete_by_id(id).exec(self.store.db()).await?;
+        Ok(())
+    }
+
+    /// The open sessions of a user, newest first.
+    pub(crate) async fn sessions_of(&self, caller: &Caller, user: u64, now: Time) -> Result<Vec<UserSession>, Error> {
+        let rows = Entity::find()
+            .filter(Column::UserId.eq(row_id(user)))
+            .filter(Column::ExpiresAt.gt(now))
+            .order_by_desc(Column::CreatedAt)
+            .limit(MAX_SESSIONS)
+            .all(self.store.db())
+            .await?;
+        let current = caller.session().ok();
+        let wire = |row: Model| UserSession {
+            current: current == Some(row.id.as_str()),
+            id: row.id,
+            created_at: row.created_at.timestamp(),
+            expire: row.expires_at.timestamp(),
+            address: row.address,
+        };
+        Ok(rows.into_iter().map(wire).collect())
+    }
+
+    /// Ends one session of a user.
+    pub(crate) async fn end_session(&self, caller: &Caller, user: u64, id: &str) -> Result<(), Error> {
+        caller.session()?;
+        rights::require_over(self.store.db(), caller, user).await?;
+        let ended = Entity::delete_many()
+            .filter(Column::Id.eq(id))
+            .filter(Column::UserId.eq(row_id(user)))
+            .exec(self.store.db())
+            .await?;
+        if ended.rows_affected == 0 {
+            let (what, key) = ("session", id.to_owned());
+            return Err(Refusal::NotFound { what, key }.into());
+        }
+        tracing::info!(user.name = caller.name, of = user, "ended a session");
+        Ok(())
+    }
+
+    /// Ends all sessions of a user.
+    pub(crate) async fn end_sessions(&self, caller: &Caller, user: u64) -> Result<(), Error> {
+        caller.session()?;
+        rights::require_over(self.store.db(), caller, user).await?;
+        self.end_sessions_of(row_id(user)).await?;
+        tracing::info!(user.name = caller.name, of = user, "ended all sessions of a user");
+        Ok(())
+    }
+
+    pub(super) async fn end_sessions_of(&self, user: i64) -> Result<(), DbErr> {
+        let sessions = Entity::delete_many().filter(Column::UserId.eq(user));
+        sessions.exec(self.store.db()).await.map(drop)
     }
 }
 
@@ -110,6 +226,24 @@ mod tests {
 
     const DAY: Duration = Duration::from_secs(86400);
 
+    fn user() -> user::Model {
+        user::Model {
+            id: 7,
+            name: "somebody".into(),
+            email: None,
+            encrypted_password: String::new(),
+            must_change_password: false,
+            session_epoch: 2,
+            avatar: String::new(),
+            phone: String::new(),
+            state: user::ENABLED.into(),
+            location: String::new(),
+            bio: String::new(),
+            created_at: Time(1),
+            updated_at: Time(1),
+        }
+    }
+
     fn sessions(key: &str) -> Sessions {
         Sessions::new(&key.to_owned().into(), DAY)
     }
@@ -117,11 +251,11 @@ mod tests {
     #[test]
     fn a_session_is_known_until_it_ends_and_only_to_its_key() {
         let ours = sessions("one key of thirty-two characters");
-        let session = ours.open(7, 2, Time::now());
+        let session = ours.open(&user(), "s".into(), Time::now());
         let claims = ours.verify(session.token.expose_secret()).unwrap();
-        assert_eq!((claims.id, claims.epoch), (7, 2));
+        assert_eq!((claims.id, claims.epoch, claims.sid.as_str()), (7, 2, "s"));
         assert!(sessions("another key").verify(session.token.expose_secret()).is_none());
-        let ended = ours.open(7, 2, Time(Time::now().0 - 2 * 86_400_000));
+        let ended = ours.open(&user(), "s".into(), Time(Time::now().0 - 2 * 86_400_000));
         assert!(ours.verify(ended.token.expose_secret()).is_none());
     }
 
@@ -130,7 +264,7 @@ mod tests {
         use base64::Engine;
         use base64::engine::general_purpose::URL_SAFE_NO_PAD;
         let header = URL_SAFE_NO_PAD.encode(r#"{"alg":"none","typ":"JWT"}"#);
-        let claims = URL_SAFE_NO_PAD.encode(r#"{"id":1,"epoch":0,"exp":99999999999,"orig_iat":0}"#);
+        let claims = URL_SAFE_NO_PAD.encode(r#"{"id":1,"epoch":0,"sid":"s","exp":99999999999,"orig_iat":0}"#);
         assert!(sessions("k").verify(&format!("{header}.{claims}.")).is_none());
     }
 

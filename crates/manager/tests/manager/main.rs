@@ -5,6 +5,8 @@
     reason = "a test that finds something else than it expects shall fail"
 )]
 
+mod access;
+mod audit;
 mod engines;
 mod grpc;
 mod matching;
@@ -13,6 +15,7 @@ mod placement;
 mod replicas;
 mod rest;
 mod room;
+mod settings;
 mod start;
 mod tls;
 mod users;

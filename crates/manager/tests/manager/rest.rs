@@ -189,10 +189,13 @@ async fn lists_come_in_pages_with_links_and_a_total(engine: Engine) {
 
 async fn what_does_not_exist_is_a_404_in_json_and_never_a_redirect(engine: Engine) {
     let room = Room::start(engine).await;
-    for path in ["/api/v1/nothing", "/api/v2/clusters", "/oapi/v1/nothing", "/x", "/"] {
+    for path in ["/api/v2/clusters", "/x", "/"] {
         room.anonymous().get(path).await.refused(StatusCode::NOT_FOUND);
     }
     let root = room.root().await;
+    for path in ["/api/v1/nothing", "/api/v1/", "/oapi/v1/nothing", "/oapi/v1/schedulers"] {
+        root.get(path).await.refused(StatusCode::NOT_FOUND);
+    }
     root.get("/api/v1/clusters/x").await.refused(StatusCode::NOT_FOUND);
     root.get("/api/v1/clusters/18446744073709551615")
         .await

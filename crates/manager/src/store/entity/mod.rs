@@ -2,8 +2,10 @@
 //! sign of life.
 
 pub(crate) mod application;
+pub(crate) mod audit;
 pub(crate) mod cluster_link;
 pub(crate) mod config;
+pub(crate) mod duty;
 pub(crate) mod role;
 pub(crate) mod role_permission;
 pub(crate) mod scheduler;
@@ -11,5 +13,7 @@ pub(crate) mod scheduler_cluster;
 pub(crate) mod secret;
 pub(crate) mod seed_peer;
 pub(crate) mod seed_peer_cluster;
+pub(crate) mod session;
+pub(crate) mod token;
 pub(crate) mod user;
 pub(crate) mod user_role;

@@ -32,6 +32,8 @@ pub(crate) struct Model {
 
 /// [`Model::state`] of a user who may sign in.
 pub(crate) const ENABLED: &str = "enable";
+/// [`Model::state`] of a user who may not.
+pub(crate) const DISABLED: &str = "disable";
 
 impl fmt::Debug for Model {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,6 +1,8 @@
 //! The schema's history. A migration that has been released is never edited.
 
 mod m0001_first;
+mod m0002_access;
+mod m0003_audit;
 
 use sea_orm_migration::{MigrationTrait, MigratorTrait};
 
@@ -8,6 +10,10 @@ pub(crate) struct Migrator;
 
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(m0001_first::Migration)]
+        vec![
+            Box::new(m0001_first::Migration),
+            Box::new(m0002_access::Migration),
+            Box::new(m0003_audit::Migration),
+        ]
     }
 }

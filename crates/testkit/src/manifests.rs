@@ -1,0 +1,117 @@
+//! Judges of manifests that need no cluster: Kubernetes' own schemas of its objects, and checkov's rules of security.
+//!
+//! Both are programs of Python's package index, installed into a directory of the caller; pip verifies checksums.
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result};
+use nix::fcntl::{Flock, FlockArg};
+
+use crate::packages::{self, Tool};
+use crate::process::said_by;
+
+/// Python with what makes environments.
+const PYTHON: Tool = ("python3-venv", "/usr/share/doc/python3-venv");
+
+/// Holds manifests against Kubernetes' schemas.
+#[derive(Clone, Debug)]
+pub struct Validator {
+    program: PathBuf,
+}
+
+/// Finds what makes pods unsafe.
+#[derive(Clone, Debug)]
+pub struct Checkov {
+    program: PathBuf,
+}
+
+impl Checkov {
+    /// The one in `cache`, which is made if it isn't there.
+    ///
+    /// # Errors
+    /// When Python is missing and can't be installed, or the package can't be had.
+    pub fn get(cache: &Path) -> Result<Self> {
+        program(cache, "checkov", "checkov==3.3.30").map(|program| Self { program })
+    }
+
+    /// The numbers of the checks that a file of manifests failed, and how many it passed.
+    ///
+    /// # Errors
+    /// When it finds no manifest.
+    pub fn failed(&self, file: &Path) -> Result<(BTreeSet<String>, u64)> {
+        let mut command = Command::new(&self.program);
+        command.args([
+            "--framework",
+            "kubernetes",
+            "--skip-download",
+            "--output",
+            "json",
+            "--soft-fail",
+            "--file",
+        ]);
+        command.arg(file);
+        let report: serde_json::Value = serde_json::from_str(&said_by(command)?)?;
+        let passed = report["summary"]["passed"]
+            .as_u64()
+            .context("checkov found no manifest")?;
+        let failed = report["results"]["failed_checks"]
+            .as_array()
+            .context("no list of failed checks")?;
+        let numbers = failed.iter().filter_map(|check| check["check_id"].as_str());
+        Ok((numbers.map(str::to_owned).collect(), passed))
+    }
+}
+
+impl Validator {
+    /// The one in `cache`, which is made if it isn't there.
+    ///
+    /// # Errors
+    /// When Python is missing and can't be installed, or the package can't be had.
+    pub fn get(cache: &Path) -> Result<Self> {
+        program(cache, "kubernetes-validate", "kubernetes-validate==1.37.0").map(|program| Self { program })
+    }
+
+    /// Holds every object of the files against the strict schemas of a version such as `1.30`. What it says of each.
+    ///
+    /// # Errors
+    /// With what it says of those that are wrong.
+    pub fn judge(&self, files: &[PathBuf], version: &str) -> Result<String> {
+        let mut command = Command::new(&self.program);
+        command.args(["--strict", "--kubernetes-version", version]).args(files);
+        said_by(command)
+    }
+}
+
+/// The program of a package, in an environment of its own in `cache`.
+fn program(cache: &Path, name: &str, package: &str) -> Result<PathBuf> {
+    let home = cache.join(name);
+    std::fs::create_dir_all(&home)?;
+    let lock = File::create(home.join("lock"))?;
+    let _one_at_a_time = Flock::lock(lock, FlockArg::LockExclusive).map_err(|(_, error)| error)?;
+    let program = home.join("bin").join(name);
+    if !program.exists() {
+        install(&home, package).with_context(|| format!("installing Python's package {package}"))?;
+    }
+    Ok(program)
+}
+
+fn install(home: &Path, package: &str) -> Result<()> {
+    let makes_environments = || {
+        let mut python = Command::new("python3");
+        python.args(["-c", "import ensurepip, venv"]).stderr(Stdio::null());
+        python.status().is_ok_and(|status| status.success())
+    };
+    if !makes_environments() {
+        packages::require(&[PYTHON])?;
+    }
+    let mut environment = Command::new("python3");
+    environment.args(["-m", "venv"]).arg(home);
+    said_by(environment)?;
+    let mut pip = Command::new(home.join("bin/pip"));
+    pip.args(["install", "--quiet", "--disable-pip-version-check", package]);
+    said_by(pip)?;
+    Ok(())
+}

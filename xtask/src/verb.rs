@@ -1,0 +1,61 @@
+//! The verbs, and who does them.
+
+use anyhow::Result;
+use clap::Subcommand;
+
+use crate::{bench, check, deps, lab, test, up};
+
+#[derive(Subcommand)]
+pub(crate) enum Verb {
+    /// Build the release binary and run `dragonfly up` with these arguments
+    Up {
+        /// Arguments for `dragonfly up`
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
+    /// Check formatting, lints, the arrows between rooms, the wire's descriptors and generated files
+    Check,
+    /// Run the tests: all of them, or one suite
+    Test {
+        /// Only this suite
+        suite: Option<test::Suite>,
+    },
+    /// Measure what the rooms promise: `bench sim` simulates clusters, see `cargo xtask bench --help`
+    #[command(disable_help_flag = true)]
+    Bench {
+        /// Arguments for the measurement
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        words: Vec<String>,
+    },
+    /// Check the arrows between the rooms and the size of the files
+    Deps,
+    /// Run two clusters under one manager in network namespaces: `lab up`, `lab down`, `lab exec HOST -- COMMAND`
+    #[command(disable_help_flag = true)]
+    Lab {
+        /// `up`, `down` or `exec` with its arguments
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        words: Vec<String>,
+    },
+    /// Pull an image on every node of two isolated clusters and measure where the bytes come from
+    #[command(disable_help_flag = true)]
+    Article {
+        /// Arguments, see `cargo xtask article --help`
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        words: Vec<String>,
+    },
+}
+
+impl Verb {
+    /// Does it. What it returns sums it up in one line.
+    pub(crate) fn run(self) -> Result<String> {
+        match self {
+            Self::Up { arguments } => up::run(&arguments),
+            Self::Check => check::run(),
+            Self::Test { suite } => test::run(suite),
+            Self::Bench { words } => bench::run(&words),
+            Self::Deps => deps::run(),
+            Self::Lab { words } => lab::run(&words),
+            Self::Article { words } => lab::run(&[vec!["article".to_owned()], words].concat()),
+        }
+    }
+}
