@@ -6,9 +6,9 @@ use std::pin::pin;
 use std::time::Duration;
 
 use anyhow::Result;
-use dragonfly_e2e::article::{self, Kind, Settings};
+use dragonfly_e2e::article::{self, Kind};
 use dragonfly_testkit::image::{Image, Layer};
-use dragonfly_testkit::lab::{Host, Lab, Network, Node, Program, Rate, until};
+use dragonfly_testkit::lab::{Blueprint, Host, Lab, Network, Node, Program, Rate, until};
 use dragonfly_testkit::mariadb::MariaDb;
 use dragonfly_testkit::process::output;
 use dragonfly_testkit::redis::Redis;
@@ -19,8 +19,8 @@ use futures::future::try_join_all;
 const REPOSITORY: &str = "team/app";
 const PROBE_WITHIN: Duration = Duration::from_secs(20);
 
-fn settings(origin_rate: Option<Rate>) -> Settings {
-    Settings {
+fn blueprint(origin_rate: Option<Rate>) -> Blueprint {
+    Blueprint {
         binary: binary().unwrap(),
         nodes: 2,
         rate: None,
@@ -34,7 +34,7 @@ fn say(step: &str) {
 
 #[tokio::test]
 async fn the_article_holds_byte_for_byte() {
-    let report = article::tell(&settings(None), say).await.unwrap();
+    let report = article::tell(&blueprint(None), say).await.unwrap();
     assert!(report.held(), "{}", report.table());
     let kinds: Vec<_> = report
         .pulls
@@ -102,7 +102,7 @@ fn host<'a>(network: &'a Network, name: &str) -> &'a Host {
 
 #[tokio::test]
 async fn clusters_stay_apart_even_where_the_network_would_let_them() {
-    let standing = article::stand(&settings(None), say).await.unwrap();
+    let standing = article::stand(&blueprint(None), say).await.unwrap();
     let network = &standing.lab.network;
     let (a, b) = (host(network, "a-1"), host(network, "b-1"));
     assert!(!reaches(a, b).await, "the lab keeps clusters apart");
@@ -254,7 +254,7 @@ async fn pulls_survive(victim: Victim, parts: &mut Parts<'_>) {
 
 #[tokio::test]
 async fn pulls_survive_the_kill_of_any_part_and_what_is_cached_stays_cached() {
-    let mut standing = article::stand(&settings(Some(Rate::mbit(200))), say).await.unwrap();
+    let mut standing = article::stand(&blueprint(Some(Rate::mbit(200))), say).await.unwrap();
     let mut parts = Parts::of(&mut standing.lab);
     for victim in [
         Victim::Manager,

@@ -45,6 +45,13 @@ fn dfctl(manager: &str, arguments: &[&str]) -> Command {
     command
 }
 
+/// What the first user is told.
+fn as_root(manager: &str, arguments: &[&str]) -> Output {
+    let mut command = dfctl(manager, arguments);
+    command.env("DFCTL_USER", "root").env("DFCTL_PASSWORD", PASSWORD);
+    command.output().unwrap()
+}
+
 fn said(output: &Output) -> String {
     format!(
         "{}{}",
@@ -57,11 +64,7 @@ fn said(output: &Output) -> String {
 async fn a_user_asks_why_a_host_is_in_a_cluster_and_for_the_list() {
     let dir = tempfile::tempdir().unwrap();
     let (_manager, url) = manager(dir.path()).await;
-    let as_root = |arguments: &[&str]| {
-        let mut command = dfctl(&url, arguments);
-        command.env("DFCTL_USER", "root").env("DFCTL_PASSWORD", PASSWORD);
-        command.output().unwrap()
-    };
+    let as_root = |arguments: &[&str]| as_root(&url, arguments);
     let list = as_root(&["cluster", "ls"]);
     assert!(
         list.status.success() && said(&list).contains("cluster-1"),
@@ -114,11 +117,7 @@ async fn who_calls_is_said_by_the_environment_a_file_or_nobody() {
 async fn a_token_that_a_user_made_lists_clusters_until_it_is_removed_and_the_log_says_who_did_it() {
     let dir = tempfile::tempdir().unwrap();
     let (_manager, url) = manager(dir.path()).await;
-    let as_root = |arguments: &[&str]| {
-        let mut command = dfctl(&url, arguments);
-        command.env("DFCTL_USER", "root").env("DFCTL_PASSWORD", PASSWORD);
-        command.output().unwrap()
-    };
+    let as_root = |arguments: &[&str]| as_root(&url, arguments);
     let made = as_root(&["token", "create", "ci", "--scope", "clusters:read"]);
     assert!(made.status.success(), "{}", said(&made));
     let file = dir.path().join("ci.token");

@@ -1,6 +1,7 @@
 //! Applications: which downloads come first.
 
 use crate::error::{Error, row_id, wire_id};
+use crate::rows::{self, set_given};
 use crate::store::entity::application::{ActiveModel, Column, Entity, Model};
 use crate::store::{Json, Store, Time};
 use dragonfly_api::rest::{
@@ -8,7 +9,7 @@ use dragonfly_api::rest::{
 };
 use regex::Regex;
 use sea_orm::ActiveValue::{NotSet, Set};
-use sea_orm::{ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::{ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder};
 
 const WHAT: &str = "application";
 
@@ -28,14 +29,13 @@ pub(crate) async fn list(store: &Store, name: Option<&str>, page: Page) -> Resul
     if let Some(name) = name {
         rows = rows.filter(Column::Name.eq(name));
     }
-    let (rows, total) = crate::members::page(store, rows, page).await?;
+    let (rows, total) = rows::page(store, rows, page).await?;
     Ok((rows.into_iter().map(wire).collect(), total))
 }
 
 /// The application with this id.
 pub(crate) async fn get(store: &Store, id: u64) -> Result<Application, Error> {
-    let row = Entity::find_by_id(row_id(id)).one(store.db()).await?;
-    row.map(wire).ok_or_else(|| Error::no(WHAT, id))
+    Ok(wire(rows::get::<Entity>(store.db(), WHAT, id).await?))
 }
 
 /// Makes one for a user.
@@ -65,12 +65,10 @@ pub(crate) async fn create(
 pub(crate) async fn update(store: &Store, id: u64, update: UpdateApplication, now: Time) -> Result<Application, Error> {
     check(&update, update.priority.as_ref())?;
     let transaction = store.write().await?;
-    let row = Entity::find_by_id(row_id(id))
-        .lock_exclusive()
-        .one(&transaction)
-        .await?;
-    let mut row = row.ok_or_else(|| Error::no(WHAT, id))?.into_active_model();
-    crate::members::set_given!(row, update: name, url, bio);
+    let mut row = rows::locked::<Entity>(&transaction, WHAT, id)
+        .await?
+        .into_active_model();
+    set_given!(row, update: name, url, bio);
     if let Some(priority) = update.priority {
         row.priority = Set(Some(Json(priority)));
     }
@@ -83,10 +81,7 @@ pub(crate) async fn update(store: &Store, id: u64, update: UpdateApplication, no
 
 /// Removes one.
 pub(crate) async fn delete(store: &Store, id: u64) -> Result<(), Error> {
-    match Entity::delete_by_id(row_id(id)).exec(store.db()).await?.rows_affected {
-        0 => Err(Error::no(WHAT, id)),
-        _ => Ok(()),
-    }
+    rows::delete::<Entity>(store.db(), WHAT, id).await
 }
 
 /// All that is wrong, patterns included.

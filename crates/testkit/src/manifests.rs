@@ -53,7 +53,7 @@ impl Checkov {
             "--file",
         ]);
         command.arg(file);
-        let report: serde_json::Value = serde_json::from_str(&said_by(command)?)?;
+        let report: serde_json::Value = serde_json::from_str(&said_by(&mut command)?)?;
         let passed = report["summary"]["passed"]
             .as_u64()
             .context("checkov found no manifest")?;
@@ -81,7 +81,7 @@ impl Validator {
     pub fn judge(&self, files: &[PathBuf], version: &str) -> Result<String> {
         let mut command = Command::new(&self.program);
         command.args(["--strict", "--kubernetes-version", version]).args(files);
-        said_by(command)
+        said_by(&mut command)
     }
 }
 
@@ -109,9 +109,9 @@ fn install(home: &Path, package: &str) -> Result<()> {
     }
     let mut environment = Command::new("python3");
     environment.args(["-m", "venv"]).arg(home);
-    said_by(environment)?;
+    said_by(&mut environment)?;
     let mut pip = Command::new(home.join("bin/pip"));
     pip.args(["install", "--quiet", "--disable-pip-version-check", package]);
-    said_by(pip)?;
+    said_by(&mut pip)?;
     Ok(())
 }

@@ -248,7 +248,7 @@ fn tied_to_us(command: std::process::Command) -> tokio::process::Command {
 }
 
 /// Runs to the end, blocking its thread; stdout if it succeeded, else an error with all that it said.
-pub(crate) fn said_by(mut command: std::process::Command) -> Result<String> {
+pub(crate) fn said_by(command: &mut std::process::Command) -> Result<String> {
     let what = command.get_program().display().to_string();
     let output = command.output().with_context(|| format!("running {what}"))?;
     if !output.status.success() {

@@ -9,7 +9,7 @@ mod story;
 mod table;
 
 pub use self::report::{Blob, Case, Edge, Kind, Pull, Report, Verdict};
-pub use self::story::{Settings, Standing, stand, tell};
+pub use self::story::{Standing, stand, tell};
 
 impl Report {
     /// The article's table, and what the run shows.

@@ -1,11 +1,10 @@
 //! The steps of the story, each through the doors that an operator has: REST, configuration files, containerd.
 
-use std::path::PathBuf;
 use std::time::Instant;
 
 use anyhow::{Context, Result};
 use dragonfly_testkit::image::Image;
-use dragonfly_testkit::lab::{Blueprint, Cluster, Console, Lab, Membership, Node, Rate, Says};
+use dragonfly_testkit::lab::{Blueprint, Cluster, Console, Lab, Membership, Node, Says};
 use dragonfly_testkit::registry::Registry;
 use jiff::Timestamp;
 use serde_json::json;
@@ -19,19 +18,6 @@ const TAG: &str = "v2.0.5";
 const SECOND_CLUSTER: &str = "cluster-2";
 /// The image is the same on every run.
 const SEED: u64 = 2023;
-
-/// How the story is told.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// The binary that all our programs are.
-    pub binary: PathBuf,
-    /// Nodes in each cluster.
-    pub nodes: usize,
-    /// What the links of nodes and seed peers carry.
-    pub rate: Option<Rate>,
-    /// What the registry's link carries.
-    pub origin_rate: Option<Rate>,
-}
 
 /// Two running clusters and an image in the registry: what the story begins with.
 #[derive(Debug)]
@@ -50,16 +36,10 @@ pub struct Standing {
 ///
 /// # Errors
 /// When a step fails.
-pub async fn stand(settings: &Settings, mut step: impl FnMut(&str)) -> Result<Standing> {
+pub async fn stand(blueprint: &Blueprint, mut step: impl FnMut(&str)) -> Result<Standing> {
     step("making hosts, registry, MariaDB, Redis and manager");
     let image = Image::five_layers(SEED)?;
-    let mut lab = Lab::start(Blueprint {
-        binary: settings.binary.clone(),
-        nodes: settings.nodes,
-        rate: settings.rate,
-        origin_rate: settings.origin_rate,
-    })
-    .await?;
+    let mut lab = Lab::start(blueprint.clone()).await?;
     let reference = lab.registry.push(&image, REPOSITORY, TAG).await?;
     lab.shape_origin()?;
     let console = start_clusters(&mut lab, &mut step).await?;
@@ -78,14 +58,14 @@ pub async fn stand(settings: &Settings, mut step: impl FnMut(&str)) -> Result<St
 ///
 /// # Errors
 /// When a step fails. What was measured but should not be is no error: see [`Report::held`].
-pub async fn tell(settings: &Settings, mut step: impl FnMut(&str)) -> Result<Report> {
-    let standing = stand(settings, &mut step).await?;
+pub async fn tell(blueprint: &Blueprint, mut step: impl FnMut(&str)) -> Result<Report> {
+    let standing = stand(blueprint, &mut step).await?;
     let mut teller = Teller {
         standing,
         pulls: Vec::new(),
     };
     teller.pull_everywhere(&mut step).await?;
-    teller.report(settings)
+    teller.report(blueprint)
 }
 
 /// From the first sign-in to two clusters whose members know each other.
@@ -151,18 +131,18 @@ impl Teller {
         Ok(())
     }
 
-    fn report(self, settings: &Settings) -> Result<Report> {
+    fn report(self, blueprint: &Blueprint) -> Result<Report> {
         let mut report = Report {
             image_bytes: self.standing.image.blobs().map(|blob| blob.size).sum(),
             largest_layer: self.standing.image.largest().digest.clone(),
             largest_layer_bytes: self.standing.image.largest().size,
-            origin_rate: settings.origin_rate.map(|rate| rate.to_string()),
-            rate: settings.rate.map(|rate| rate.to_string()),
+            origin_rate: blueprint.origin_rate.map(|rate| rate.to_string()),
+            rate: blueprint.rate.map(|rate| rate.to_string()),
             pulls: self.pulls,
             crossed_packets: self.standing.lab.network.crossed()?,
             verdicts: Vec::new(),
         };
-        report.judge(settings.origin_rate, settings.rate);
+        report.judge(blueprint.origin_rate, blueprint.rate);
         Ok(report)
     }
 }

@@ -6,8 +6,8 @@ use std::process::{Command, ExitCode};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use dragonfly_e2e::article::{self, Settings, Standing};
-use dragonfly_testkit::lab;
+use dragonfly_e2e::article::{self, Standing};
+use dragonfly_testkit::lab::{self, Blueprint};
 use dragonfly_testkit::place::Place;
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
@@ -33,10 +33,10 @@ struct HostDescription {
     namespace: String,
 }
 
-pub(super) async fn up(settings: Settings) -> Result<ExitCode> {
+pub(super) async fn up(blueprint: Blueprint) -> Result<ExitCode> {
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     let standing = tokio::select! {
-        standing = article::stand(&settings, super::progress()) => standing?,
+        standing = article::stand(&blueprint, super::progress()) => standing?,
         _ = interrupt.recv() => bail!("interrupted; what there was is cleared"),
         _ = terminate.recv() => bail!("ended; what there was is cleared"),
     };

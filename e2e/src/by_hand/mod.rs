@@ -8,8 +8,8 @@ use std::time::Instant;
 
 use anyhow::Result;
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use dragonfly_e2e::article::{self, Report, Settings};
-use dragonfly_testkit::lab::Rate;
+use dragonfly_e2e::article::{self, Report};
+use dragonfly_testkit::lab::{Blueprint, Rate};
 use dragonfly_testkit::up::binary;
 
 /// Nodes of each cluster.
@@ -78,8 +78,8 @@ enum Output {
 }
 
 impl Size {
-    fn settings(&self) -> Result<Settings> {
-        Ok(Settings {
+    fn blueprint(&self) -> Result<Blueprint> {
+        Ok(Blueprint {
             binary: binary()?,
             nodes: usize::from(self.nodes),
             rate: self.rate,
@@ -91,11 +91,11 @@ impl Size {
 impl Arguments {
     pub(crate) async fn run(self) -> Result<ExitCode> {
         match self.verb {
-            Verb::Up(size) => lab::up(size.settings()?).await,
+            Verb::Up(size) => lab::up(size.blueprint()?).await,
             Verb::Down => lab::down().await,
             Verb::Exec { host, command } => lab::exec(&host, &command),
             Verb::Article { size, output } => {
-                let report = article::tell(&size.settings()?, progress()).await?;
+                let report = article::tell(&size.blueprint()?, progress()).await?;
                 print(&report, output)?;
                 Ok(if report.held() {
                     ExitCode::SUCCESS

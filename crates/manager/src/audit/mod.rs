@@ -10,6 +10,7 @@ pub(crate) use redact::redacted;
 pub(crate) use retention::Retention;
 
 use crate::error::{Error, wire_id};
+use crate::rows;
 use crate::store::entity::audit::{ActiveModel, Column, Entity, Model};
 use crate::store::{Json, Store, Time};
 use dragonfly_api::rest::{ActorType, Audit, AuditFilter, AuditState, Page};
@@ -88,7 +89,7 @@ pub(crate) async fn list(store: &Store, filter: AuditFilter, page: Page) -> Resu
     if filter.event_type.is_some_and(|event| event != EVENT) {
         return Ok((Vec::new(), 0));
     }
-    let (rows, total) = crate::members::page(store, rows, page).await?;
+    let (rows, total) = rows::page(store, rows, page).await?;
     Ok((rows.into_iter().map(wire).collect(), total))
 }
 

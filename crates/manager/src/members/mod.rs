@@ -7,17 +7,18 @@ pub(crate) mod schedulers;
 pub(crate) mod seed_peers;
 
 use crate::error::{Error, row_id};
+use crate::rows::{self, Numbered};
 use crate::store::{Store, Time};
-use dragonfly_api::rest::{Check, MemberState, Page};
+use dragonfly_api::rest::MemberState;
 use sea_orm::sea_query::{Expr, ExprTrait, OnConflict};
 use sea_orm::{
     ActiveModelBehavior, ActiveModelTrait, ColumnTrait, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait,
-    IntoActiveModel, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, Select,
+    IntoActiveModel, QueryFilter, QueryOrder, Select,
 };
 use std::net::IpAddr;
 
 /// A table of members.
-pub(crate) trait Member: EntityTrait {
+pub(crate) trait Member: Numbered {
     /// The table of their clusters.
     type Cluster: EntityTrait;
 
@@ -70,16 +71,6 @@ struct Wanted {
     state: Option<MemberState>,
 }
 
-/// Sets the fields of a row that an update names.
-macro_rules! set_given {
-    ($row:ident, $update:ident: $($field:ident),+) => {
-        $(if let Some(value) = $update.$field {
-            $row.$field = sea_orm::ActiveValue::Set(value.into());
-        })+
-    };
-}
-pub(crate) use set_given;
-
 impl Identity {
     fn new(host_name: &str, ip: IpAddr, cluster: u64) -> Self {
         Self {
@@ -92,8 +83,7 @@ impl Identity {
 
 /// The member with this id.
 pub(crate) async fn get<M: Member>(db: &impl ConnectionTrait, id: u64) -> Result<M::Model, Error> {
-    let row = M::find().filter(M::ID.eq(row_id(id))).one(db).await?;
-    row.ok_or_else(|| Error::no(M::WHAT, id))
+    rows::get::<M>(db, M::WHAT, id).await
 }
 
 /// The member that this is; of several, if no address is given, the first.
@@ -121,15 +111,7 @@ pub(crate) async fn active<M: Member>(
 
 /// Removes a member. One that lives registers again.
 pub(crate) async fn delete<M: Member>(db: &impl ConnectionTrait, id: u64) -> Result<(), Error> {
-    match M::delete_many()
-        .filter(M::ID.eq(row_id(id)))
-        .exec(db)
-        .await?
-        .rows_affected
-    {
-        0 => Err(Error::no(M::WHAT, id)),
-        _ => Ok(()),
-    }
+    rows::delete::<M>(db, M::WHAT, id).await
 }
 
 /// The rows with this identity, first registered first.
@@ -225,18 +207,6 @@ fn wanted<M: Member>(wanted: Wanted, now: Time) -> Select<M> {
         Some(MemberState::Inactive) => rows.filter(M::LEASE_UNTIL.lte(now)),
         None => rows,
     }
-}
-
-/// One page of rows, and how many there are in total.
-pub(crate) async fn page<E>(store: &Store, rows: Select<E>, page: Page) -> Result<(Vec<E::Model>, u64), Error>
-where
-    E: EntityTrait,
-    E::Model: Sync,
-{
-    page.checked()?;
-    let total = rows.clone().count(store.db()).await?;
-    let rows = rows.offset(page.offset()).limit(page.per_page);
-    Ok((rows.all(store.db()).await?, total))
 }
 
 fn state(lease_until: Time, now: Time) -> MemberState {

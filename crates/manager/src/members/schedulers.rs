@@ -1,7 +1,8 @@
 //! Schedulers.
 
-use super::{Identity, Member, Wanted, ip_text, port, set_given, state};
+use super::{Identity, Member, Wanted, ip_text, port, state};
 use crate::error::{Error, row_id, wire_id};
+use crate::rows::{self, set_given};
 use crate::store::entity::scheduler::{ActiveModel, Column, Entity, Model};
 use crate::store::entity::scheduler_cluster;
 use crate::store::{Json, Store, Time};
@@ -90,7 +91,7 @@ pub(crate) async fn list(
         cluster: filter.scheduler_cluster_id,
         state: filter.state,
     };
-    super::page(store, super::wanted::<Entity>(wanted, now), page).await
+    rows::page(store, super::wanted::<Entity>(wanted, now), page).await
 }
 
 /// As REST shows it.

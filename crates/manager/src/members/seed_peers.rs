@@ -1,7 +1,8 @@
 //! Seed peers.
 
-use super::{Identity, Member, Wanted, ip_text, lease, port, set_given, state};
+use super::{Identity, Member, Wanted, ip_text, lease, port, state};
 use crate::error::{Error, row_id, wire_id};
+use crate::rows::{self, set_given};
 use crate::store::entity::seed_peer::{ActiveModel, Column, Entity, Model};
 use crate::store::entity::seed_peer_cluster;
 use crate::store::{Store, Time};
@@ -123,7 +124,7 @@ pub(crate) async fn list(
     if let Some(port) = filter.port {
         rows = rows.filter(Column::Port.eq(i32::from(port)));
     }
-    super::page(store, rows, page).await
+    rows::page(store, rows, page).await
 }
 
 /// As REST shows it.

@@ -4,6 +4,7 @@
 
 use super::{Caller, Error, Users, is_default, rights};
 use crate::error::{Error as Refusal, row_id, wire_id};
+use crate::rows::{self, set_given};
 use crate::store::Time;
 use crate::store::entity::user::{ActiveModel, Column, DISABLED, ENABLED, Entity, Model};
 use crate::store::seed::{FIRST_ID, GUEST};
@@ -11,7 +12,7 @@ use dragonfly_api::rest::{Check, CreateUser, Page, UpdateUser, User, UserFilter,
 use sea_orm::ActiveValue::{NotSet, Set};
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, IntoActiveModel, QueryFilter,
-    QueryOrder, QuerySelect,
+    QueryOrder,
 };
 
 const WHAT: &str = "user";
@@ -31,7 +32,7 @@ impl Users {
                 rows = rows.filter(column.eq(text));
             }
         }
-        let (rows, total) = crate::members::page(&self.store, rows, page).await?;
+        let (rows, total) = rows::page(&self.store, rows, page).await?;
         Ok((rows.into_iter().map(wire).collect(), total))
     }
 
@@ -90,7 +91,7 @@ impl Users {
         if let Some(email) = update.email {
             row.email = Set(some(email));
         }
-        crate::members::set_given!(row, update: phone, avatar, location, bio);
+        set_given!(row, update: phone, avatar, location, bio);
         row.updated_at = Set(now);
         let row = row.update(&transaction).await;
         let row = row.map_err(|error| Refusal::unless_exists(error, WHAT, "with this email"))?;
@@ -122,14 +123,12 @@ impl Users {
 
 /// The user with this id.
 pub(super) async fn find(db: &impl ConnectionTrait, id: u64) -> Result<Model, Refusal> {
-    let row = Entity::find_by_id(row_id(id)).one(db).await?;
-    row.ok_or_else(|| Refusal::no(WHAT, id))
+    rows::get::<Entity>(db, WHAT, id).await
 }
 
 /// The user with this id, to be changed.
 pub(super) async fn locked(transaction: &DatabaseTransaction, id: u64) -> Result<Model, Refusal> {
-    let row = Entity::find_by_id(row_id(id)).lock_exclusive().one(transaction).await?;
-    row.ok_or_else(|| Refusal::no(WHAT, id))
+    rows::locked::<Entity>(transaction, WHAT, id).await
 }
 
 /// No mail address is no address, of which many may have none.

@@ -6,6 +6,7 @@
 use super::rights::{Action, READ};
 use super::{Caller, Credential, Error, Users};
 use crate::error::{Error as Refusal, row_id, wire_id};
+use crate::rows;
 use crate::store::entity::token::{ACTIVE, ActiveModel, Column, Entity, INACTIVE, Model};
 use crate::store::entity::user;
 use crate::store::{Json, Time};
@@ -163,7 +164,7 @@ impl Users {
         if let Some(state) = filter.state {
             rows = rows.filter(Column::State.eq(word(state)));
         }
-        let (rows, total) = crate::members::page(&self.store, rows, page).await?;
+        let (rows, total) = rows::page(&self.store, rows, page).await?;
         Ok((rows.into_iter().map(wire).collect(), total))
     }
 

@@ -206,8 +206,8 @@ async fn three_at_once(configs: [Config; 3]) -> Vec<Room> {
     vec![one, two, three]
 }
 
-/// What the first start writes is there once, and the database goes on numbering behind it.
-async fn seeded_once(rooms: &[Room]) {
+/// What the first start writes is there once, and the database goes on numbering behind it. `rows` counts those of a table.
+async fn seeded_once(rooms: &[Room], rows: impl AsyncFn(&str) -> u32) {
     for room in rooms {
         let clusters = room.root().await.get("/api/v1/clusters").await.ok();
         assert_eq!(clusters.as_array().unwrap().len(), 1);
@@ -231,6 +231,11 @@ async fn seeded_once(rooms: &[Room]) {
         };
         api.get("/api/v1/clusters").await.ok();
     }
+    assert_eq!(
+        (rows("user").await, rows("role").await, rows("config").await),
+        (1, 2, 1)
+    );
+    assert_eq!(rows("secret").await, 1);
 }
 
 #[tokio::test]
@@ -241,16 +246,11 @@ async fn three_managers_that_start_at_once_on_an_empty_mariadb_seed_it_once() {
     server.create_database(&name).await.unwrap();
     let more = format!(", dbname: {name}");
     let rooms = three_at_once(std::array::from_fn(|_| config(MARIADB, server.address(), &more))).await;
-    seeded_once(&rooms).await;
     let rows = async |table: &str| {
         let sql = format!("SELECT COUNT(*) FROM `{name}`.`{table}`");
         server.query(&sql).await.unwrap().trim().parse::<u32>().unwrap()
     };
-    assert_eq!(
-        (rows("user").await, rows("role").await, rows("config").await),
-        (1, 2, 1)
-    );
-    assert_eq!(rows("secret").await, 1);
+    seeded_once(&rooms, rows).await;
 }
 
 #[tokio::test]
@@ -261,16 +261,11 @@ async fn three_managers_that_start_at_once_on_an_empty_postgres_seed_it_once() {
     server.create_database(&name).await.unwrap();
     let more = format!(", dbname: {name}");
     let rooms = three_at_once(std::array::from_fn(|_| config(POSTGRES, server.address(), &more))).await;
-    seeded_once(&rooms).await;
     let rows = async |table: &str| {
         let sql = format!("SELECT COUNT(*) FROM \"{table}\"");
         server.query(&name, &sql).await.unwrap().trim().parse::<u32>().unwrap()
     };
-    assert_eq!(
-        (rows("user").await, rows("role").await, rows("config").await),
-        (1, 2, 1)
-    );
-    assert_eq!(rows("secret").await, 1);
+    seeded_once(&rooms, rows).await;
 }
 
 /// A first start that was cut off between two tables, which MySQL can't undo.

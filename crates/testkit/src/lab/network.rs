@@ -11,7 +11,7 @@ use std::net::Ipv4Addr;
 use std::process::Command;
 use std::str::FromStr;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
@@ -19,6 +19,7 @@ use serde_json::Value;
 use super::slot::Slot;
 use crate::packages::{self, IP, NFT};
 use crate::place::Place;
+use crate::process::said_by;
 
 const ROUTER: &str = "router";
 const TC: &str = "/sbin/tc";
@@ -190,7 +191,7 @@ impl Network {
                     command.args(["qdisc", "replace", "dev", link, "root", "pfifo_fast"]);
                 }
             }
-            run(&mut command)?;
+            said_by(&mut command)?;
         }
         Ok(())
     }
@@ -209,7 +210,7 @@ impl Network {
     /// When the kernel doesn't tell.
     pub fn crossed(&self) -> Result<u64> {
         let mut command = self.router_place().command(NFT.1);
-        let listed = run(command.args(["--json", "list", "counter", "inet", "lab", COUNTER]))?;
+        let listed = said_by(command.args(["--json", "list", "counter", "inet", "lab", COUNTER]))?;
         let listed: Value = serde_json::from_str(&listed)?;
         let packets = listed["nftables"]
             .as_array()
@@ -229,7 +230,7 @@ impl Network {
         ip(&["netns", "add", router])?;
         ip(&["-n", router, "link", "set", "lo", "up"])?;
         let mut forward = self.router_place().command("/bin/sh");
-        run(forward.args(["-c", "echo 1 > /proc/sys/net/ipv4/ip_forward"]))?;
+        said_by(forward.args(["-c", "echo 1 > /proc/sys/net/ipv4/ip_forward"]))?;
         ip(&[
             "link", "add", &machine, "type", "veth", "peer", "name", "machine", "netns", router,
         ])?;
@@ -284,7 +285,7 @@ impl Network {
         );
         let file = tempfile::NamedTempFile::new()?;
         std::fs::write(file.path(), table)?;
-        run(self.router_place().command(NFT.1).arg("--file").arg(file.path()))?;
+        said_by(self.router_place().command(NFT.1).arg("--file").arg(file.path()))?;
         Ok(())
     }
 }
@@ -358,16 +359,7 @@ fn clear(slot: &Slot) -> Result<Vec<String>> {
 }
 
 fn ip(arguments: &[&str]) -> Result<String> {
-    run(Command::new(IP.1).args(arguments))
-}
-
-fn run(command: &mut Command) -> Result<String> {
-    let output = command.output().with_context(|| format!("running {command:?}"))?;
-    if !output.status.success() {
-        let said = String::from_utf8_lossy(&output.stderr);
-        bail!("{command:?}: {}: {}", output.status, said.trim());
-    }
-    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    said_by(Command::new(IP.1).args(arguments))
 }
 
 #[cfg(test)]
