@@ -8,6 +8,7 @@ const FILES: &[&str] = &[
     "dfdaemon.proto",
     "manager.proto",
     "scheduler.proto",
+    "ext.proto",
 ];
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {

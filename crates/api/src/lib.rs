@@ -2,7 +2,7 @@
 //! of [`dragonfly_model`]. What other systems call persistent tasks, persistent cache tasks and cache tasks ends here.
 //!
 //! The .proto files in `proto/` agree with Dragonfly 2.5 message for message and field number for field number;
-//! `tests/descriptors.rs` compares them with the published descriptors.
+//! `tests/descriptors.rs` compares them with the published descriptors. [`ext`] is ours alone.
 
 pub mod rest;
 mod translate;
@@ -25,6 +25,13 @@ mod generated {
     pub mod common {
         pub mod v2 {
             tonic::include_proto!("common.v2");
+        }
+    }
+    pub mod dragonfly {
+        pub mod ext {
+            pub mod v1 {
+                tonic::include_proto!("dragonfly.ext.v1");
+            }
         }
     }
     pub mod errordetails {
@@ -51,6 +58,7 @@ mod generated {
 
 pub use generated::common::v2 as common;
 pub use generated::dfdaemon::v2 as dfdaemon;
+pub use generated::dragonfly::ext::v1 as ext;
 pub use generated::errordetails::v2 as errordetails;
 pub use generated::manager::v2 as manager;
 pub use generated::scheduler::v2 as scheduler;
