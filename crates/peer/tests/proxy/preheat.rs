@@ -14,6 +14,9 @@ use tonic::{Code, Request, Status, Streaming};
 
 const MIB: usize = 1 << 20;
 
+/// Makes a registry at an address more or less trusted.
+type Change = fn(&mut Raw, String);
+
 /// Asks for a download as a scheduler does that preheats.
 async fn preheat(peer: &TestPeer, download: Download) -> Result<Streaming<DownloadTaskResponse>, Status> {
     let addr = peer.addresses.upload.to_string();
@@ -52,7 +55,7 @@ fn download(url: String) -> Download {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_preheated_blob_is_found_by_the_proxy_whatever_the_caller_says_of_ids() {
-    let changes: [(fn(&mut Raw, String), bool); 3] = [
+    let changes: [(Change, bool); 3] = [
         (|raw, addr| raw.proxy.registry_mirror.addr = addr, false),
         (|_, _| {}, true),
         (
