@@ -1,7 +1,9 @@
 //! A manager that hands on what schedulers tell it, until it crashes. It has a runtime of its own, with which all its
 //! connections end at once.
 
+use super::attention::Attention;
 use super::soon;
+use dragonfly_api::ext::manager_server::ManagerServer as ExtensionServer;
 use dragonfly_api::manager::manager_server::{Manager, ManagerServer};
 use dragonfly_api::manager::*;
 use std::net::SocketAddr;
@@ -23,6 +25,7 @@ pub(crate) enum Told {
 pub(crate) struct FakeManager {
     pub(crate) addr: SocketAddr,
     told: mpsc::Receiver<Told>,
+    attention: mpsc::Receiver<Attention>,
     runtime: Option<Runtime>,
 }
 
@@ -40,11 +43,14 @@ impl FakeManager {
             .enable_all()
             .build()
             .unwrap();
+        let (attending, attention) = mpsc::channel(16);
         let (bound, address) = tokio::sync::oneshot::channel();
         runtime.spawn(async move {
             let listener = TcpListener::bind(addr).await.unwrap();
             bound.send(listener.local_addr().unwrap()).unwrap();
-            let server = tonic::transport::Server::builder().add_service(ManagerServer::new(door));
+            let server = tonic::transport::Server::builder()
+                .add_service(ManagerServer::new(door))
+                .add_service(ExtensionServer::new(super::attention::Door(attending)));
             server
                 .serve_with_incoming(TcpListenerStream::new(listener))
                 .await
@@ -53,12 +59,18 @@ impl FakeManager {
         Self {
             addr: soon("the manager's socket", address).await.unwrap(),
             told,
+            attention,
             runtime: Some(runtime),
         }
     }
 
     pub(crate) async fn told(&mut self) -> Told {
         soon("a word of the scheduler", self.told.recv()).await.unwrap()
+    }
+
+    /// The next stream over which a scheduler attends.
+    pub(crate) async fn attended(&mut self) -> Attention {
+        soon("a scheduler's attention", self.attention.recv()).await.unwrap()
     }
 
     /// The next registration.
