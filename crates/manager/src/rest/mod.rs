@@ -22,7 +22,9 @@ use crate::clusters::Clusters;
 use crate::metrics::Counts;
 use crate::store::Store;
 use crate::users::Users;
-use axum::extract::{DefaultBodyLimit, State};
+use crate::wake::{Topic, Wake};
+use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::middleware::Next;
 use axum::routing::{delete, get, post, put};
 use axum::{Json, Router, middleware};
 use dragonfly_service::tls::ServerTls;
@@ -43,6 +45,7 @@ const MAX_CONNECTIONS: usize = 1024;
 pub(crate) struct Rest {
     pub(crate) store: Store,
     pub(crate) clusters: Clusters,
+    pub(crate) wake: Wake,
     pub(crate) users: Arc<Users>,
     pub(crate) counts: Counts,
     /// Shown to those who have to sign in.
@@ -66,7 +69,12 @@ impl Rest {
         Router::new()
             .nest(
                 "/api/v1",
-                self.guarded(clusters().merge(members()).merge(users()).merge(settings())),
+                self.guarded(
+                    clusters()
+                        .merge(self.waking(Topic::Members, members()))
+                        .merge(users())
+                        .merge(self.waking(Topic::Applications, settings())),
+                ),
             )
             .nest("/oapi/v1", self.guarded(clusters()))
             .route("/healthy", get(healthy))
@@ -83,6 +91,21 @@ impl Rest {
             .method_not_allowed_fallback(|| async { Problem::method_not_allowed() })
             .fallback(|| async { Problem::no_such_page() })
             .layer(middleware::from_fn_with_state(self.clone(), guard::guard))
+    }
+
+    /// Says after every write that something of `topic` has changed.
+    fn waking(&self, topic: Topic, routes: Router<Self>) -> Router<Self> {
+        let wake = self.wake.clone();
+        routes.route_layer(middleware::from_fn(move |request: Request, next: Next| {
+            let (wake, reads) = (wake.clone(), request.method().is_safe());
+            async move {
+                let response = next.run(request).await;
+                if !reads && response.status().is_success() {
+                    wake.changed(topic);
+                }
+                response
+            }
+        }))
     }
 
     fn cookie(&self) -> CookieRules {
