@@ -1,14 +1,14 @@
-//! The manager's part: being on its list of schedulers, signs of life, and the configuration that it holds, and works of its
-//! jobs (`attend`). All of it in
-//! the background: without the manager the last good values hold, and before the first the defaults.
+//! The manager's part: being on its list of schedulers, signs of life, works of its jobs (`attend`), and the configuration
+//! that it holds, which is asked for now and then and whenever the manager says that it has changed. All of it in the
+//! background: without the manager the last good values hold, and before the first the defaults.
 
 use crate::applications::Applications;
-use crate::attend::Attend;
-use crate::attend::Works;
+use crate::attend::{Attend, Works};
 use crate::brain::Brain;
 use crate::config::{Identity, ManagerConfig};
 use crate::hosts::Hosts;
-use dragonfly_api::ext::Hello;
+use dragonfly_api::ext::manager_client::ManagerClient as ExtensionClient;
+use dragonfly_api::ext::{Hello, WatchRequest};
 use dragonfly_api::manager::manager_client::ManagerClient;
 use dragonfly_api::manager::{
     self, GetSchedulerRequest, KeepAliveRequest, ListApplicationsRequest, SourceType, UpdateSchedulerRequest,
@@ -22,6 +22,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
 use tokio_stream::wrappers::IntervalStream;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Channel;
@@ -31,6 +32,8 @@ use tonic::{Code, Status};
 const CALL: Duration = Duration::from_secs(10);
 /// First and longest pause before the manager is tried again.
 const RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
+/// However often the manager says that something has changed, it is asked no more often than this.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(500);
 
 /// What this scheduler is called on the manager's list.
 #[derive(Debug, Clone)]
@@ -44,6 +47,7 @@ pub(crate) struct Place {
 #[derive(Debug)]
 pub(crate) struct Relation {
     client: ManagerClient<Channel>,
+    extension: ExtensionClient<Channel>,
     config: ManagerConfig,
     place: Place,
     brain: Brain,
@@ -51,6 +55,8 @@ pub(crate) struct Relation {
     attend: Attend,
     /// Woken when the manager has forgotten this scheduler.
     forgotten: Notify,
+    /// Woken when the manager says that something has changed.
+    changed: Notify,
 }
 
 /// What a relation works with.
@@ -91,19 +97,21 @@ impl Relation {
         };
         Ok(Self {
             attend: Attend::new(channel.clone(), hello, parts.hosts, parts.works),
-            client: ManagerClient::new(channel),
+            client: ManagerClient::new(channel.clone()),
+            extension: ExtensionClient::new(channel),
             config,
             place: parts.place,
             brain: parts.brain,
             applications: parts.applications,
             forgotten: Notify::new(),
+            changed: Notify::new(),
         })
     }
 
     /// Registers, gives signs of life, asks for the configuration and takes works, until `cancel`.
     pub(crate) async fn keep(self, cancel: CancellationToken) {
         let kept = async {
-            tokio::join!(self.stay_listed(), self.refresh(), self.attend.keep());
+            tokio::join!(self.stay_listed(), self.refresh(), self.watch(), self.attend.keep());
         };
         cancel.run_until_cancelled(kept).await;
     }
@@ -176,6 +184,7 @@ impl Relation {
         let mut known = Limits::default();
         let (mut pause, longest) = RETRY;
         loop {
+            let begun = Instant::now();
             match self.limits().await {
                 Ok(limits) => {
                     if limits != known && self.brain.tell(Event::LimitsChanged(limits.clone())).await.is_ok() {
@@ -184,7 +193,10 @@ impl Relation {
                     pause = RETRY.0;
                     self.refresh_applications().await;
                     ticks.reset();
-                    ticks.tick().await;
+                    tokio::select! {
+                        _ = ticks.tick() => {}
+                        () = self.changed.notified() => tokio::time::sleep_until(begun + SHORTEST_PAUSE).await,
+                    }
                 }
                 Err(status) => {
                     if status.code() == Code::NotFound {
@@ -197,6 +209,23 @@ impl Relation {
                 }
             }
         }
+    }
+
+    /// Hears from the manager when to ask again.
+    async fn watch(&self) {
+        let request = WatchRequest {
+            source_type: SourceType::SchedulerSource.into(),
+            hostname: self.place.identity.hostname.clone(),
+            ip: self.place.ip.to_string(),
+        };
+        let open = || {
+            let (mut client, request) = (self.extension.clone(), request.clone());
+            async move { client.watch(request).await }
+        };
+        grpc::follow("the watch for changes at the manager", open, |_| {
+            self.changed.notify_one()
+        })
+        .await;
     }
 
     async fn limits(&self) -> Result<Limits, Status> {

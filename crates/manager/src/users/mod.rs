@@ -15,6 +15,7 @@ mod tokens;
 pub(crate) use password::{Error as HashError, Hasher};
 pub(crate) use rights::Action;
 pub(crate) use session::{Sessions, key_in};
+pub(crate) use tokens::tokens_open;
 
 use crate::store::entity::user;
 use crate::store::{Store, Time};

@@ -19,3 +19,4 @@ mod settings;
 mod start;
 mod tls;
 mod users;
+mod watch;

@@ -3,15 +3,12 @@
 use super::soon;
 use dragonfly_api::ext::attend_request::Message as Word;
 use dragonfly_api::ext::attend_response::Message as Call;
-use dragonfly_api::ext::manager_server::Manager;
 use dragonfly_api::ext::work::Task;
 use dragonfly_api::ext::*;
-use futures::stream::Empty;
 use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio::sync::mpsc;
-use tokio_stream::wrappers::ReceiverStream;
-use tonic::{Request, Response, Status, Streaming};
+use tonic::{Status, Streaming};
 
 /// One stream.
 pub(crate) struct Attention {
@@ -28,6 +25,17 @@ pub(crate) struct Reported {
 }
 
 impl Attention {
+    /// A stream, and what the scheduler is to be told over it.
+    pub(crate) fn new(words: Streaming<AttendRequest>) -> (Self, mpsc::Receiver<Result<AttendResponse, Status>>) {
+        let (calls, queue) = mpsc::channel(16);
+        let attention = Self {
+            words,
+            calls,
+            targets: BTreeMap::new(),
+        };
+        (attention, queue)
+    }
+
     /// The next word.
     pub(crate) async fn word(&mut self) -> Word {
         let word = soon("a word of the scheduler", self.words.message()).await;
@@ -97,32 +105,5 @@ impl Attention {
                 return Reported { targets, outcome };
             }
         }
-    }
-}
-
-/// Hands each stream to the test.
-#[derive(Debug)]
-pub(crate) struct Door(pub(crate) mpsc::Sender<Attention>);
-
-#[tonic::async_trait]
-impl Manager for Door {
-    type AttendStream = ReceiverStream<Result<AttendResponse, Status>>;
-    type WatchStream = Empty<Result<WatchResponse, Status>>;
-
-    async fn attend(&self, request: Request<Streaming<AttendRequest>>) -> Result<Response<Self::AttendStream>, Status> {
-        let (calls, queue) = mpsc::channel(16);
-        let words = request.into_inner();
-        let attention = Attention {
-            words,
-            calls,
-            targets: BTreeMap::new(),
-        };
-        // A test that looks no more is no reason to end.
-        self.0.send(attention).await.ok();
-        Ok(Response::new(ReceiverStream::new(queue)))
-    }
-
-    async fn watch(&self, _: Request<WatchRequest>) -> Result<Response<Self::WatchStream>, Status> {
-        Err(Status::unimplemented("watch"))
     }
 }
