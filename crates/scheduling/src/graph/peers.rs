@@ -91,8 +91,11 @@ impl Graph {
         };
         peer.active = now;
         let host = peer.host.clone();
-        if let Some(host) = self.hosts.get_mut(&host) {
-            host.delivered(piece.length, piece.cost, now);
+        if let Some(host) = self.hosts.get_mut(&host)
+            && let Some(speed) = host.delivered(piece.length, piece.cost, now)
+            && let Some(task) = self.tasks.get_mut(&parent.task)
+        {
+            task.delivered(speed);
         }
         self.look_at_host(&host);
     }
