@@ -12,6 +12,8 @@ use std::ops::Range;
 pub(super) const CONCURRENT_PIECES: u32 = 8;
 /// Streams from the origin at the same time.
 pub(super) const ORIGIN_STREAMS: u32 = 4;
+/// How often a peer looks for parents that are too slow.
+pub(super) const LOOK: Time = 100_000_000;
 /// How long nothing may be under way before a peer with parents asks for others.
 pub(super) const PATIENCE: Time = 1_000_000_000;
 /// How long parents may bring nothing before they are dropped.
@@ -36,6 +38,8 @@ pub(super) struct Download {
     /// Absent before the beginning and after the end, when it would only take memory.
     pub(super) plan: Option<Plan>,
     pub(super) in_flight: u32,
+    /// Whether it is going to look for laggards.
+    pub(super) looks: bool,
     /// Parents that may still announce more.
     pub(super) following: Vec<u32>,
     pub(super) followers: Vec<u32>,
@@ -66,6 +70,7 @@ impl Download {
             stage: Stage::Coming,
             plan: None,
             in_flight: 0,
+            looks: false,
             following: Vec::new(),
             followers: Vec::new(),
             landed: Vec::new(),

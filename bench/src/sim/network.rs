@@ -45,6 +45,8 @@ struct Flow {
     from: Node,
     to: Node,
     cargo: Cargo,
+    /// Bytes in all.
+    whole: f64,
     /// Bytes left at `since`.
     left: f64,
     /// Bytes per second.
@@ -95,6 +97,7 @@ impl Network {
             from,
             to,
             cargo,
+            whole: bytes,
             left: bytes,
             rate: 0.0,
             granted: f64::INFINITY,
@@ -145,6 +148,25 @@ impl Network {
             return Some(self.remove(now, id));
         }
         None
+    }
+
+    /// How much of a piece has come to a node, in bytes, and since when it is asked for.
+    pub(super) fn progress(&self, now: Time, to: Node, piece: u32) -> Option<(f64, Time)> {
+        let flow = &self.flows[self.find(to, piece)? as usize];
+        let left = (flow.left - flow.rate * seconds(now - flow.since)).max(0.0);
+        Some((flow.whole - left, flow.cargo.asked))
+    }
+
+    /// Cuts the flow that brings a piece to a node.
+    pub(super) fn give_up(&mut self, now: Time, to: Node, piece: u32) -> Option<Cargo> {
+        let id = self.find(to, piece)?;
+        Some(self.remove(now, id))
+    }
+
+    fn find(&self, to: Node, piece: u32) -> Option<u32> {
+        let receiving = &self.nodes[to as usize].receiving;
+        let mut found = receiving.iter().copied();
+        found.find(|id| self.flows[*id as usize].cargo.piece == piece)
     }
 
     /// Cuts every flow from and to a node. Returns what was being sent by it.

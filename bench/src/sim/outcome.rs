@@ -18,6 +18,8 @@ pub(super) struct Tally {
     pub(super) refused: u64,
     pub(super) asked_again: u64,
     pub(super) failed_pieces: u64,
+    /// Pieces that were taken from a parent because it was too slow.
+    pub(super) left: u64,
     pub(super) grants: u64,
     pub(super) more_parents: u64,
 }
@@ -99,6 +101,7 @@ impl Outcome {
             "refused",
             "asked again",
             "failed pieces",
+            "slow pieces",
             "more parents",
             "words to the scheduler",
         ];
@@ -112,7 +115,7 @@ impl fmt::Display for Outcome {
         let tally = &self.tally;
         write!(
             f,
-            "| {} | {} | {} | {} | {} | {:.3} | {:.3} | {:.3} | {:.3} | {:.3} | {} | {} | {} | {} | {} | {} |",
+            "| {} | {} | {} | {} | {} | {:.3} | {:.3} | {:.3} | {:.3} | {:.3} | {} | {} | {} | {} | {} | {} | {} |",
             self.scenario,
             self.peers,
             self.seed,
@@ -127,6 +130,7 @@ impl fmt::Display for Outcome {
             tally.refused,
             tally.asked_again,
             tally.failed_pieces,
+            tally.left,
             tally.more_parents,
             tally.told,
         )

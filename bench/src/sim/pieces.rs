@@ -1,12 +1,12 @@
 //! What downloads do with each other: follow, announce, request, send; and what happens when one dies.
 
 use super::control::number;
-use super::download::{CONCURRENT_PIECES, ORIGIN_STREAMS, PATIENCE, SILENCE, Stage};
+use super::download::{CONCURRENT_PIECES, LOOK, ORIGIN_STREAMS, PATIENCE, SILENCE, Stage};
 use super::network::{Cargo, Time};
 use super::world::{Happening, World};
 use dragonfly_model::PieceNumber;
 use dragonfly_scheduling::{Event, FinishedPiece};
-use dragonfly_transfer::Ask;
+use dragonfly_transfer::{Ask, Progress};
 use std::time::Duration;
 
 impl World {
@@ -126,8 +126,40 @@ impl World {
         self.feel(child);
     }
 
+    /// Leaves parents that are much slower than those who are free.
+    pub(super) fn look(&mut self, child: u32) {
+        self.downloads[child as usize].looks = false;
+        loop {
+            let now = self.now;
+            let download = &mut self.downloads[child as usize];
+            let node = self.hosts[download.host as usize].node;
+            let network = &self.network;
+            let progress = |piece: PieceNumber| {
+                let (received, asked) = network.progress(now, node, piece.0)?;
+                Some(Progress {
+                    elapsed: Duration::from_nanos(now - asked),
+                    received: received as u64,
+                })
+            };
+            let Some((piece, parent)) = download.plan.as_ref().and_then(|plan| plan.laggard(progress)) else {
+                break;
+            };
+            if let Some(plan) = &mut download.plan {
+                plan.left(piece, &parent);
+            }
+            download.in_flight -= 1;
+            self.network.give_up(now, node, piece.0);
+            self.tally.left += 1;
+        }
+        self.go_on(child);
+    }
+
     fn feel(&mut self, child: u32) {
         let now = self.now;
+        let download = &mut self.downloads[child as usize];
+        if download.in_flight > 0 && !std::mem::replace(&mut download.looks, true) {
+            self.at(now + LOOK, Happening::Look(child));
+        }
         let download = &mut self.downloads[child as usize];
         if download.in_flight > 0 || download.at_origin {
             download.fed += 1;
@@ -168,11 +200,21 @@ impl World {
         self.at(at, Happening::Hungry { child, fed, long: true });
     }
 
+    /// A child hears which piece its parent gives.
     pub(super) fn chose(&mut self, child: u32, ask: &Ask, piece: u32) {
-        if let Some(plan) = &mut self.downloads[child as usize].plan {
+        let download = &mut self.downloads[child as usize];
+        let Some(plan) = &mut download.plan else {
+            return;
+        };
+        let node = self.hosts[download.host as usize].node;
+        if self.network.progress(self.now, node, piece).is_some() {
             plan.chose(ask, PieceNumber(piece));
-            self.go_on(child);
+        } else {
+            // It broke off before that was heard.
+            plan.chose(ask, ask.number);
+            plan.release(ask.number);
         }
+        self.go_on(child);
     }
 
     pub(super) fn requested(&mut self, child: u32, parent: u32, ask: Ask, asked: Time) {

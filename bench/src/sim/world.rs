@@ -36,6 +36,8 @@ pub(super) enum Happening {
     },
     /// A child hears which piece its parent gives.
     Chose { child: u32, ask: Ask, piece: u32 },
+    /// A download looks whether it waits for somebody who is too slow.
+    Look(u32),
     /// Nothing was under way for a while.
     Hungry { child: u32, fed: u32, long: bool },
     /// A host dies.
@@ -235,6 +237,7 @@ impl World {
                 asked,
             } => self.requested(child, parent, ask, asked),
             Happening::Chose { child, ask, piece } => self.chose(child, &ask, piece),
+            Happening::Look(child) => self.look(child),
             Happening::Hungry { child, fed, long } => self.hungry(child, fed, long),
             Happening::Crash { host } => self.crash(host),
             Happening::Tick => self.tick(),

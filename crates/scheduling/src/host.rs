@@ -143,19 +143,20 @@ impl Host {
         self.goodput
     }
 
-    /// Takes note of a delivered piece.
-    pub(crate) fn delivered(&mut self, length: u64, cost: Duration, now: Duration) {
+    /// Takes note of a delivered piece. Bytes per second at which it came, if that was measured.
+    pub(crate) fn delivered(&mut self, length: u64, cost: Duration, now: Duration) -> Option<f64> {
         self.complaints.clear();
         self.shunned_until = Duration::ZERO;
         self.seen = now;
         if cost.is_zero() || length == 0 {
-            return;
+            return None;
         }
         let speed = length as f64 / cost.as_secs_f64();
         self.goodput = Some(match self.goodput {
             Some(old) => old + NEWEST * (speed - old),
             None => speed,
         });
+        Some(speed)
     }
 
     /// Takes note that a child on `by` did not get a piece.

@@ -10,6 +10,11 @@ use std::time::Duration;
 /// More refused credentials than this are not remembered per task.
 const MAX_REFUSED: usize = 64;
 
+/// Weight of the newest piece in a task's pace.
+const NEWEST: f64 = 0.05;
+/// A parent is slow if it delivers less than this part of what is usual.
+const SLOW: f64 = 0.25;
+
 /// A call to a seed peer.
 #[derive(Debug, Clone)]
 pub(crate) struct Seeding {
@@ -30,7 +35,11 @@ pub(crate) struct Task {
     pub(crate) roots: BTreeSet<PeerId>,
     /// Waiting children by ticket: first come, first served.
     pub(crate) waiting: BTreeMap<u64, PeerId>,
+    /// Children that fetch from slow parents alone and would take others, when nobody had room for them.
+    pub(crate) needy: BTreeSet<PeerId>,
     pub(crate) seeding: Option<Seeding>,
+    /// Bytes per second at which a parent usually delivers a piece; `None` before the first.
+    pace: Option<f64>,
     /// Seed peers that failed, and until when they are not asked again.
     pub(crate) spent_seeds: BTreeMap<HostId, Duration>,
     /// Credentials that the origin refused, and until when that is remembered.
@@ -55,6 +64,18 @@ impl Task {
     pub(crate) fn learn(&mut self, content: Content) {
         self.content.length = self.content.length.or(content.length);
         self.content.pieces = self.content.pieces.or(content.pieces);
+    }
+
+    /// A parent has delivered a piece at this many bytes per second.
+    pub(crate) fn delivered(&mut self, speed: f64) {
+        self.pace = Some(self.pace.map_or(speed, |pace| pace + NEWEST * (speed - pace)));
+    }
+
+    /// Whether a host that delivers at this many bytes per second is slow, as things are here.
+    pub(crate) fn is_slow(&self, goodput: Option<f64>) -> bool {
+        goodput
+            .zip(self.pace)
+            .is_some_and(|(goodput, pace)| goodput < pace * SLOW)
     }
 
     /// Remembers that the origin refused these credentials.

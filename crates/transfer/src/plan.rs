@@ -32,6 +32,10 @@ const IN_ORDER: u32 = 16;
 const AHEAD: Duration = Duration::from_millis(100);
 /// How much the latest piece counts for a parent's speed.
 const LATEST: f64 = 0.3;
+/// A parent that needs so much longer than another is left: what it has sent of the piece is lost.
+const LAGGING: f64 = 3.0;
+/// A piece that comes within this time is waited for, whoever may be faster.
+const SOON: Duration = Duration::from_millis(200);
 
 /// Which bytes of a content are to be had.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,6 +55,15 @@ pub struct Ask {
     pub number: PieceNumber,
     /// Pieces that would do as well, if the parent chooses among them: see [`Plan::chose`].
     pub others: Vec<PieceNumber>,
+}
+
+/// How far a piece is that a parent sends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Progress {
+    /// Since it was asked for.
+    pub elapsed: Duration,
+    /// Bytes that are here.
+    pub received: u64,
 }
 
 /// Who is at work on a piece.
@@ -251,6 +264,49 @@ impl Plan {
             }
             None => false,
         }
+    }
+
+    /// The piece that takes longest of those that another parent, which is free and has nothing else to give, would have
+    /// sent long before; and who sends it. If `None`, nobody is worth leaving.
+    pub fn laggard(&self, progress: impl Fn(PieceNumber) -> Option<Progress>) -> Option<(PieceNumber, PeerId)> {
+        let late = self.busy.iter().filter_map(|(number, worker)| {
+            let Worker::Parent(peer) = worker else {
+                return None;
+            };
+            let left = self.time_left(progress(PieceNumber(*number))?);
+            let sooner = self.time_elsewhere(*number, peer)?;
+            (left > SOON && left > sooner.mul_f64(LAGGING)).then_some((left, *number, peer))
+        });
+        let (_, number, peer) = late.max_by_key(|(left, number, _)| (*left, *number))?;
+        Some((PieceNumber(number), peer.clone()))
+    }
+
+    /// A piece's parent was left because it took too long. It is not asked for this piece again.
+    pub fn left(&mut self, number: PieceNumber, peer: &PeerId) {
+        self.blamed.insert((peer.clone(), number.0));
+        self.release(number);
+    }
+
+    /// How long a piece is still to take. What has not begun to come may take as long again.
+    fn time_left(&self, progress: Progress) -> Duration {
+        let missing = self.piece_length.saturating_sub(progress.received) as f64;
+        match progress.received {
+            0 => progress.elapsed,
+            received => progress.elapsed.mul_f64(missing / received as f64),
+        }
+    }
+
+    /// How long the fastest other parent that is free would take for a piece; one that was never measured is taken to be
+    /// no slower than the slowest that was.
+    fn time_elsewhere(&self, number: u32, but: &PeerId) -> Option<Duration> {
+        let measured = self.parents.values().filter_map(|parent| parent.speed);
+        let slowest = measured.min_by(f64::total_cmp)?;
+        let others = self.eligible(number).filter(|(peer, _)| *peer != but);
+        let time = |parent: &Parent| {
+            let share = parent.speed.unwrap_or(slowest).max(1.0) / f64::from(parent.in_flight + 1);
+            Duration::from_secs_f64((self.piece_length as f64 / share).min(1e6))
+        };
+        others.map(|(_, parent)| time(parent)).min()
     }
 
     /// Whoever was at work on a piece has given up through no fault of anybody: it is to be had again.

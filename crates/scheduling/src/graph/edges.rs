@@ -45,6 +45,7 @@ impl Graph {
         if let Some(place) = &peer.place {
             task.pool.remove(place);
         }
+        task.needy.remove(&key.peer);
         let was_root = task.roots.remove(&key.peer);
         if !task.waiting.is_empty() && (was_root || task.pool.is_empty()) {
             self.changed.unsettled.insert(key.task.clone());
@@ -241,11 +242,15 @@ impl Graph {
         }
     }
 
-    /// Has waiting children look at a peer that can be a parent.
+    /// Has waiting children look at a peer that can be a parent, and those with slow parents alone.
     pub(super) fn announce_fresh(&mut self, key: &PeerKey) {
         let Some(task) = self.tasks.get(&key.task) else {
             return;
         };
+        let place = task.peers.get(&key.peer).and_then(|peer| peer.place.as_ref());
+        if !task.needy.is_empty() && place.is_some_and(|place| place.room == Room::Free) {
+            self.changed.roomy.insert(key.task.clone());
+        }
         if !task.waiting.is_empty() && task.peers.get(&key.peer).is_some_and(Peer::serves) {
             self.changed.fresh.insert(key.clone());
         }

@@ -65,6 +65,8 @@ struct Changed {
     origins: BTreeSet<OriginId>,
     /// These children that fetch have fewer parents than they could.
     thin: BTreeSet<PeerKey>,
+    /// Somebody with room has, or will have, something new in these tasks.
+    roomy: BTreeSet<TaskId>,
 }
 
 impl Graph {
@@ -139,6 +141,8 @@ impl Graph {
                 self.wake_for_origin(origin);
             } else if let Some(child) = self.changed.thin.pop_first() {
                 self.thicken(&child);
+            } else if let Some(task) = self.changed.roomy.pop_first() {
+                self.help_needy(&task);
             } else {
                 return;
             }

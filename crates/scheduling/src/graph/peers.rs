@@ -91,8 +91,11 @@ impl Graph {
         };
         peer.active = now;
         let host = peer.host.clone();
-        if let Some(host) = self.hosts.get_mut(&host) {
-            host.delivered(piece.length, piece.cost, now);
+        if let Some(host) = self.hosts.get_mut(&host)
+            && let Some(speed) = host.delivered(piece.length, piece.cost, now)
+            && let Some(task) = self.tasks.get_mut(&parent.task)
+        {
+            task.delivered(speed);
         }
         self.look_at_host(&host);
     }
@@ -112,6 +115,8 @@ impl Graph {
             host.complain(&child_host, now);
         }
         self.look_at_host(&parent_host);
+        // A host without a free slot is closed already, and opens again only when it is shunned no longer, too.
+        self.arm_host(&parent_host);
     }
 
     /// A peer needs other parents. Those it had are judged: one that has what the peer lacks, in a round in which nothing

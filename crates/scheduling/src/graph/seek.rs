@@ -5,7 +5,10 @@ use crate::parents::{Choice, Choosing, Hope, NoParent, Unfit};
 use crate::peer::{Bond, State, Wait};
 use crate::pool::Room;
 use crate::{Decision, GrantReason, Parked, PeerKey, Refusal};
-use dragonfly_model::{Priority, TaskId};
+use dragonfly_model::{PeerId, Priority, TaskId};
+
+/// How many children without a good parent are helped at once when somebody has room.
+const HELPED: usize = 2;
 
 impl From<Hope> for Parked {
     fn from(hope: Hope) -> Self {
@@ -80,12 +83,19 @@ impl Graph {
     }
 
     /// Finds more parents for a child that fetches and takes some that it did not ask for: others to depend on if it has
-    /// none any more, else peers to exchange pieces with.
+    /// none any more, else peers to exchange pieces with. Those that are slow do not count, but as many slow ones as good
+    /// ones are enough.
     pub(super) fn thicken(&mut self, key: &PeerKey) {
         let Some(peer) = self.peer(key).filter(|peer| peer.state == State::Fetching) else {
             return;
         };
-        let missing = self.config.parents.saturating_sub(peer.parents.len());
+        let good = self.good_parents(key);
+        let all = self.config.parents * 2;
+        let missing = self
+            .config
+            .parents
+            .saturating_sub(good)
+            .min(all.saturating_sub(peer.parents.len()));
         let is_loose = peer.anchors().next().is_none();
         if missing == 0 || !peer.ask.listens {
             return;
@@ -95,12 +105,56 @@ impl Graph {
         } else {
             (self.exchange(key, missing), Bond::Exchange)
         };
+        let found = choice.as_ref().map_or(0, |choice| choice.parents.len());
+        if let Some(task) = self.tasks.get_mut(&key.task) {
+            if good + found == 0 {
+                task.needy.insert(key.peer.clone());
+            } else {
+                task.needy.remove(&key.peer);
+            }
+        }
         if let Some(choice) = choice {
             self.link_all(key, &choice, bond);
+            // What it depends on, it will have: it may be a parent to others again.
+            self.announce_fresh(key);
             self.decisions.push(Decision::MoreParents {
                 peer: key.clone(),
                 parents: choice.parents,
             });
+        }
+    }
+
+    /// How many of a child's parents are not slow.
+    pub(super) fn good_parents(&self, key: &PeerKey) -> usize {
+        let Some(task) = self.tasks.get(&key.task) else {
+            return 0;
+        };
+        let is_good = |parent: &PeerId| {
+            let host = task.peers.get(parent).and_then(|parent| self.hosts.get(&parent.host));
+            host.is_some_and(|host| !task.is_slow(host.goodput()))
+        };
+        let peer = task.peers.get(&key.peer);
+        peer.map_or(0, |peer| {
+            peer.parents.iter().filter(|(parent, _)| is_good(parent)).count()
+        })
+    }
+
+    /// Finds parents for some of those who have no good one, now that somebody has room.
+    pub(super) fn help_needy(&mut self, task: &TaskId) {
+        let needy = self
+            .tasks
+            .get(task)
+            .map(|task| task.needy.iter().take(HELPED).cloned().collect());
+        let needy: Vec<PeerId> = needy.unwrap_or_default();
+        for peer in needy {
+            let key = PeerKey {
+                task: task.clone(),
+                peer,
+            };
+            if let Some(task) = self.tasks.get_mut(task) {
+                task.needy.remove(&key.peer);
+            }
+            self.thicken(&key);
         }
     }
 

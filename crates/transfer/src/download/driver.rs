@@ -8,7 +8,7 @@ use super::outbox::Outbox;
 use super::parent::{Address, Fetch, Fetched, Step, Unfetched};
 use super::stream::News;
 use super::{Report, Transfer, Wanted};
-use crate::plan::Plan;
+use crate::plan::{Plan, Progress};
 use crate::verify::{Verdict, Verifier};
 use dragonfly_model::{PeerId, PieceNumber};
 use dragonfly_source::Head;
@@ -16,8 +16,11 @@ use dragonfly_storage::{PieceRecord, Pin, TaskState};
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
-use tokio::task::JoinSet;
+use tokio::task::{self, AbortHandle, JoinSet};
+use tokio::time::{Instant, Interval, MissedTickBehavior};
 
+/// How often parents are looked at that may be too slow.
+const LOOK: Duration = Duration::from_millis(100);
 /// Reports that may wait to be sent before no more work is started.
 const MAX_UNSENT: usize = 1024;
 
@@ -30,6 +33,9 @@ pub(super) struct Driver {
     plan: Plan,
     addresses: HashMap<PeerId, Address>,
     fetches: JoinSet<Step>,
+    /// The fetches whose pieces are on their way.
+    flights: HashMap<task::Id, Flight>,
+    look: Interval,
     origin: Origin,
     verifier: Verifier,
     changes: watch::Receiver<u64>,
@@ -38,15 +44,34 @@ pub(super) struct Driver {
     said_complete: bool,
 }
 
+/// A piece on its way.
+struct Flight {
+    number: PieceNumber,
+    peer: PeerId,
+    asked: Instant,
+    /// Ends the fetch.
+    abort: AbortHandle,
+}
+
 /// What the driver waits for.
 enum Event {
     Told(Option<Message>),
-    Fetch(Step),
+    Fetch(task::Id, Step),
+    /// A parent was too slow and is left.
+    Left(task::Id),
+    /// Time to look whether one is.
+    Look,
     Origin(Happening),
     Hashed(std::io::Result<()>),
     Sent,
     Changed,
     Starved,
+}
+
+fn interval(period: Duration) -> Interval {
+    let mut interval = tokio::time::interval(period);
+    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    interval
 }
 
 /// How a download ends, if not with an error.
@@ -80,6 +105,8 @@ impl Driver {
             outbox: Outbox::new(reports),
             addresses: HashMap::new(),
             fetches: JoinSet::new(),
+            flights: HashMap::new(),
+            look: interval(LOOK),
             hunger: Hunger::default(),
             length_was_told: record.content_length.is_some(),
             said_complete: false,
@@ -122,7 +149,9 @@ impl Driver {
             match self.next_event().await {
                 Event::Told(None) => return Ok(End::Cancelled),
                 Event::Told(Some(message)) => self.told(message)?,
-                Event::Fetch(step) => self.stepped(step)?,
+                Event::Fetch(id, step) => self.stepped(id, step)?,
+                Event::Left(id) => self.left(id),
+                Event::Look => self.leave_laggards(),
                 Event::Origin(Happening::News(news)) => self.news(news)?,
                 Event::Origin(Happening::Ended(ended)) => self.ended(ended).await?,
                 Event::Hashed(result) => result.map_err(Error::Unreadable)?,
@@ -140,12 +169,12 @@ impl Driver {
         let elsewhere = !self.plan.being_done_elsewhere().is_empty();
         tokio::select! {
             message = self.controls.recv() => Event::Told(message),
-            Some(step) = self.fetches.join_next(), if !self.fetches.is_empty() => match step {
-                Ok(step) => Event::Fetch(step),
+            Some(step) = self.fetches.join_next_with_id(), if !self.fetches.is_empty() => match step {
+                Ok((id, step)) => Event::Fetch(id, step),
                 Err(failed) if failed.is_panic() => std::panic::resume_unwind(failed.into_panic()),
-                // Nobody cancels a fetch but the end of this future or of the runtime.
-                Err(_) => std::future::pending().await,
+                Err(cancelled) => Event::Left(cancelled.id()),
             },
+            _ = self.look.tick(), if !self.flights.is_empty() => Event::Look,
             happening = self.origin.next(), if self.outbox.len() <= MAX_UNSENT => Event::Origin(happening),
             result = self.verifier.stepped() => Event::Hashed(result),
             () = self.outbox.sent_one() => Event::Sent,
@@ -241,11 +270,20 @@ impl Driver {
         Ok(())
     }
 
-    fn stepped(&mut self, step: Step) -> Result<(), Error> {
+    fn stepped(&mut self, id: task::Id, step: Step) -> Result<(), Error> {
+        self.flights.remove(&id);
         match step {
             Step::Chosen(chosen) => {
                 self.plan.chose(&chosen.fetch.ask, chosen.number());
-                self.fetches.spawn(chosen.run());
+                let (number, peer, asked) = (chosen.number(), chosen.fetch.ask.peer.clone(), chosen.asked());
+                let abort = self.fetches.spawn(chosen.run());
+                let flight = Flight {
+                    number,
+                    peer,
+                    asked,
+                    abort,
+                };
+                self.flights.insert(flight.abort.id(), flight);
                 Ok(())
             }
             Step::Refused(ask, error) => {
@@ -254,6 +292,32 @@ impl Driver {
                 Ok(())
             }
             Step::Ended(fetched) => self.fetched(fetched),
+        }
+    }
+
+    /// Ends the fetches for which another parent would take a fraction of the time.
+    fn leave_laggards(&mut self) {
+        let flying = self.flights.values().filter(|flight| !flight.abort.is_finished());
+        let progress: HashMap<PieceNumber, Progress> = flying
+            .map(|flight| {
+                let progress = Progress {
+                    elapsed: flight.asked.elapsed(),
+                    received: self.task.arriving(flight.number).map_or(0, |arriving| arriving.written),
+                };
+                (flight.number, progress)
+            })
+            .collect();
+        if let Some((number, peer)) = self.plan.laggard(|number| progress.get(&number).copied()) {
+            tracing::debug!(task.id = %self.task.id(), piece = number.0, parent = %peer, "parent is left as too slow");
+            let flights = self.flights.values();
+            let late = flights.filter(|flight| flight.number == number && flight.peer == peer);
+            late.for_each(|flight| flight.abort.abort());
+        }
+    }
+
+    fn left(&mut self, id: task::Id) {
+        if let Some(flight) = self.flights.remove(&id) {
+            self.plan.left(flight.number, &flight.peer);
         }
     }
 

@@ -87,6 +87,11 @@ impl Chosen {
         self.piece.span.number
     }
 
+    /// When it was asked for.
+    pub(super) fn asked(&self) -> Instant {
+        self.started
+    }
+
     /// Takes it in.
     pub(super) async fn run(self) -> Step {
         let (number, peer, started) = (self.number(), self.fetch.ask.peer.clone(), self.started);

@@ -142,6 +142,37 @@ fn the_faster_parent_gets_more_and_a_new_one_is_tried() {
 }
 
 #[test]
+fn who_needs_much_longer_than_a_free_parent_is_left_and_not_asked_again() {
+    let mut plan = plan(3, 1);
+    for name in [1, 2] {
+        plan.parent_has(&peer(name), &numbers(0..3));
+    }
+    let (one, two) = (next(&mut plan).unwrap(), next(&mut plan).unwrap());
+    let progress = |elapsed, received| {
+        move |_| {
+            Some(Progress {
+                elapsed: Duration::from_millis(elapsed),
+                received,
+            })
+        }
+    };
+    assert_eq!(plan.laggard(progress(9000, 1)), None, "nobody is free");
+    plan.delivered(two.0, &two.1, LENGTH, Duration::from_millis(100));
+    plan.elsewhere(PieceNumber((0..3).find(|n| ![one.0.0, two.0.0].contains(n)).unwrap()));
+    assert_eq!(plan.laggard(progress(250, 5)), None, "it is soon through");
+    assert_eq!(
+        plan.laggard(progress(250, 0)),
+        None,
+        "it may take as long again, which is not three times as long"
+    );
+    let laggard = plan.laggard(progress(400, 4));
+    assert_eq!(laggard, Some(one.clone()));
+    plan.left(one.0, &one.1);
+    assert_eq!(next(&mut plan), Some((one.0, two.1)));
+    assert!(plan.has_live_parent());
+}
+
+#[test]
 fn three_failures_in_a_row_end_a_parent_until_it_comes_back() {
     let mut plan = plan(10, 1);
     plan.parent_has(&peer(1), &numbers(0..10));

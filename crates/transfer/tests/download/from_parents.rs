@@ -3,7 +3,7 @@
 use crate::origin::{Habits, Origin};
 use crate::peer::{Download, PIECE, Peer, content, pieces_finished, read, sha256, task};
 use dragonfly_model::PieceNumber;
-use dragonfly_transfer::{Report, Wanted};
+use dragonfly_transfer::{RateLimit, Report, Wanted};
 use std::collections::BTreeSet;
 use tokio::net::TcpListener;
 
@@ -56,6 +56,29 @@ async fn a_parent_that_dies_is_replaced() {
         _ => None,
     });
     assert!(blamed.collect::<BTreeSet<_>>().iter().all(|parent| *parent == dying.id));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_parent_that_lags_is_left_for_one_that_is_free() {
+    let content = content(12 * PIECE);
+    // One piece of the slow one takes a minute.
+    let slow = Peer::start_with("slow", RateLimit::new(Some(PIECE / 60))).await;
+    let (fast, child) = (Peer::start("fast").await, Peer::start("child").await);
+    let _pins = [slow.hold(&content, 0..12).await, fast.hold(&content, 0..12).await];
+    let mut download = child.download(task(Some(content.len() as u64), Some(sha256(&content))), Wanted::All);
+    for parent in [&slow, &fast] {
+        download.control.parent_has(parent.pieces(0..12)).await;
+    }
+    let reports = download.end().await;
+    assert!(matches!(reports.last(), Some(Report::Complete)), "{reports:?}");
+    assert!(read(&download.pin).await == content);
+    assert!(
+        !reports
+            .iter()
+            .any(|report| matches!(report, Report::PieceFailed { .. })),
+        "slowness is no failure"
+    );
+    assert_eq!((slow.pieces_sent(), fast.pieces_sent()), (0, 12));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -77,6 +77,11 @@ pub(crate) struct Peer {
 
 impl Peer {
     pub(crate) async fn start(name: &str) -> Self {
+        Self::start_with(name, RateLimit::unlimited()).await
+    }
+
+    /// Gives no more than `upload_limit`.
+    pub(crate) async fn start_with(name: &str, upload_limit: RateLimit) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let config = Config {
             dir: dir.path().join("storage"),
@@ -87,7 +92,7 @@ impl Peer {
         let server = PieceServer::new(
             storage.clone(),
             ServerConfig {
-                upload_limit: RateLimit::unlimited(),
+                upload_limit,
                 max_connections: 100,
                 idle_timeout: Duration::from_secs(30),
                 admission: Arc::new(Everybody),

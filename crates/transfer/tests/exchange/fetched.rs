@@ -193,7 +193,7 @@ async fn a_parent_that_dies_in_the_middle_of_a_piece_is_noticed() {
 #[tokio::test]
 async fn bytes_behind_a_piece_are_not_part_of_it() {
     assert_eq!(fetch_from(content_packet(3, 4, vec![7; 9])).await.unwrap(), [7; 4]);
-    assert_eq!(fetch_from(content_packet(3, 0, vec![7; 9])).await.unwrap(), []);
+    assert!(fetch_from(content_packet(3, 0, vec![7; 9])).await.unwrap().is_empty());
 }
 
 #[tokio::test]

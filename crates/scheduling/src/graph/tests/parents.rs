@@ -124,6 +124,49 @@ fn a_parent_without_a_new_piece_is_offered_again_when_one_lands_there() {
 }
 
 #[test]
+fn a_child_with_a_slow_parent_alone_gets_another_as_soon_as_one_has_room() {
+    let narrow = Config {
+        fan_out: 1,
+        parents: 1,
+        ..Config::default()
+    };
+    let mut scene = Scene::of(narrow, &["slow", "fast", "a", "b"]);
+    let delivered = |child: &str, number, parent: &str, cost| Event::PieceFinished {
+        peer: key(child),
+        piece: FinishedPiece {
+            number: PieceNumber(number),
+            length: 4 << 20,
+            cost,
+            parent: Some(key(parent).peer),
+        },
+    };
+    let greedy = HostFacts {
+        shares: false,
+        ..facts("b")
+    };
+    scene.announce("b", greedy);
+    scene.holder("slow");
+    scene.apply(Event::PeerRegistered(Registration {
+        listens: true,
+        ..registration("a")
+    }));
+    scene.started("a");
+    scene.holder("fast");
+    assert!(scene.register("b").starts_with("b: parents fast (Succeeded on fast)"));
+    for number in 0..4 {
+        assert_eq!(
+            scene.apply(delivered("b", number, "fast", Duration::from_millis(40))),
+            ""
+        );
+    }
+    assert_eq!(scene.apply(delivered("a", 0, "slow", seconds(4))), "");
+    let more = scene.finished("b");
+    assert!(more.contains("a: more parents fast (Succeeded on fast)"), "{more}");
+    // It has a good one now: nothing more is done for it.
+    assert_eq!(scene.apply(delivered("a", 1, "fast", Duration::from_millis(40))), "");
+}
+
+#[test]
 fn a_host_of_which_three_others_complain_is_left_alone_for_a_while() {
     let mut scene = Scene::with(&["h", "a", "b", "c", "d"]);
     scene.holder("h");
