@@ -149,7 +149,9 @@ impl Manager {
         let wake = Wake::new();
         let clusters = Clusters::new(store.clone(), wake.clone(), config.look_after);
         let counts = Counts::new(&metrics, config.redis.is_some());
-        let link = config.redis.map(|redis| Link::new(redis, wake, counts.redis.clone()));
+        let link = config
+            .redis
+            .map(|redis| Link::new(redis, wake.clone(), counts.redis.clone()));
         Ok(Self {
             addresses: Addresses {
                 rest: bound(&rest_listener),
@@ -159,6 +161,8 @@ impl Manager {
             grpc: Grpc {
                 store: store.clone(),
                 clusters: clusters.clone(),
+                wake: wake.clone(),
+                look_after: config.look_after,
                 counts: counts.clone(),
                 requests_per_second: config.grpc.requests_per_second,
                 tls: grpc_tls,
@@ -167,6 +171,7 @@ impl Manager {
             rest: Rest {
                 store: store.clone(),
                 clusters,
+                wake,
                 users: Arc::new(users),
                 counts,
                 realm: config.auth.realm.into(),

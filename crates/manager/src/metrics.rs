@@ -6,6 +6,7 @@ use http::{Method, StatusCode};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use std::time::Duration;
 
@@ -20,6 +21,11 @@ pub(crate) struct Counts {
     requests: Family<Request, Counter>,
     durations: Family<Route, Histogram, fn() -> Histogram>,
     sign_in_failures: Counter,
+    /// Those who watch for changes.
+    pub(crate) watchers: Gauge,
+    watches_refused: Counter,
+    /// Changes that they were told of.
+    pub(crate) news: Counter,
     /// Shown only where there is a Redis.
     pub(crate) redis: State,
 }
@@ -51,6 +57,9 @@ impl Counts {
             requests: Family::default(),
             durations: Family::new_with_constructor(|| Histogram::new(SECONDS)),
             sign_in_failures: Counter::default(),
+            watchers: Gauge::default(),
+            watches_refused: Counter::default(),
+            news: Counter::default(),
             redis: State::default(),
         };
         let shown = metrics.with_prefix("dragonfly").with_prefix("manager");
@@ -75,6 +84,17 @@ impl Counts {
             "Sign-ins that were refused or throttled",
             counts.sign_in_failures.clone(),
         );
+        shown.register(
+            "watchers",
+            "Schedulers and peers that watch for changes",
+            counts.watchers.clone(),
+        );
+        shown.register("news", "Changes that those who watch were told of", counts.news.clone());
+        shown.register(
+            "watch_refused",
+            "Watches that were refused because too many watch",
+            counts.watches_refused.clone(),
+        );
         if with_redis {
             shown.register(
                 "redis_up",
@@ -95,6 +115,10 @@ impl Counts {
 
     pub(crate) fn sign_in_failed(&self) {
         self.sign_in_failures.inc();
+    }
+
+    pub(crate) fn watch_refused(&self) {
+        self.watches_refused.inc();
     }
 
     /// `handler` is the template of the route, so that ids in paths make no series.

@@ -1,9 +1,11 @@
-//! The manager's part: being on its list of schedulers, signs of life, and the configuration that it holds. All of it in
-//! the background: without the manager the last good values hold, and before the first the defaults.
+//! The manager's part: being on its list of schedulers, signs of life, and the configuration that it holds, which is asked
+//! for now and then and whenever the manager says that it has changed. All of it in the background: without the manager the last good values hold, and before the first the defaults.
 
 use crate::applications::Applications;
 use crate::brain::Brain;
 use crate::config::{Identity, ManagerConfig};
+use dragonfly_api::ext::WatchRequest;
+use dragonfly_api::ext::manager_client::ManagerClient as ExtensionClient;
 use dragonfly_api::manager::manager_client::ManagerClient;
 use dragonfly_api::manager::{
     self, GetSchedulerRequest, KeepAliveRequest, ListApplicationsRequest, SourceType, UpdateSchedulerRequest,
@@ -17,6 +19,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
 use tokio_stream::wrappers::IntervalStream;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Channel;
@@ -26,6 +29,8 @@ use tonic::{Code, Status};
 const CALL: Duration = Duration::from_secs(10);
 /// First and longest pause before the manager is tried again.
 const RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
+/// However often the manager says that something has changed, it is asked no more often than this.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(500);
 
 /// What this scheduler is called on the manager's list.
 #[derive(Debug, Clone)]
@@ -39,12 +44,15 @@ pub(crate) struct Place {
 #[derive(Debug)]
 pub(crate) struct Relation {
     client: ManagerClient<Channel>,
+    extension: ExtensionClient<Channel>,
     config: ManagerConfig,
     place: Place,
     brain: Brain,
     applications: watch::Sender<Arc<Applications>>,
     /// Woken when the manager has forgotten this scheduler.
     forgotten: Notify,
+    /// Woken when the manager says that something has changed.
+    changed: Notify,
 }
 
 /// The keys that concern a scheduler in a scheduler cluster's `config`.
@@ -76,19 +84,21 @@ impl Relation {
         };
         let channel = grpc::connect_lazy(&config.addr, tls, timeouts)?;
         Ok(Self {
-            client: ManagerClient::new(channel),
+            client: ManagerClient::new(channel.clone()),
+            extension: ExtensionClient::new(channel),
             config,
             place,
             brain,
             applications,
             forgotten: Notify::new(),
+            changed: Notify::new(),
         })
     }
 
     /// Registers, gives signs of life and asks for the configuration, until `cancel`.
     pub(crate) async fn keep(self, cancel: CancellationToken) {
         let kept = async {
-            tokio::join!(self.stay_listed(), self.refresh());
+            tokio::join!(self.stay_listed(), self.refresh(), self.watch());
         };
         cancel.run_until_cancelled(kept).await;
     }
@@ -161,6 +171,7 @@ impl Relation {
         let mut known = Limits::default();
         let (mut pause, longest) = RETRY;
         loop {
+            let begun = Instant::now();
             match self.limits().await {
                 Ok(limits) => {
                     if limits != known && self.brain.tell(Event::LimitsChanged(limits.clone())).await.is_ok() {
@@ -169,7 +180,10 @@ impl Relation {
                     pause = RETRY.0;
                     self.refresh_applications().await;
                     ticks.reset();
-                    ticks.tick().await;
+                    tokio::select! {
+                        _ = ticks.tick() => {}
+                        () = self.changed.notified() => tokio::time::sleep_until(begun + SHORTEST_PAUSE).await,
+                    }
                 }
                 Err(status) => {
                     if status.code() == Code::NotFound {
@@ -182,6 +196,23 @@ impl Relation {
                 }
             }
         }
+    }
+
+    /// Hears from the manager when to ask again.
+    async fn watch(&self) {
+        let request = WatchRequest {
+            source_type: SourceType::SchedulerSource.into(),
+            hostname: self.place.identity.hostname.clone(),
+            ip: self.place.ip.to_string(),
+        };
+        let open = || {
+            let (mut client, request) = (self.extension.clone(), request.clone());
+            async move { client.watch(request).await }
+        };
+        grpc::follow("the watch for changes at the manager", open, |_| {
+            self.changed.notify_one()
+        })
+        .await;
     }
 
     async fn limits(&self) -> Result<Limits, Status> {

@@ -86,6 +86,11 @@ impl Clusters {
         Ok((clusters, total))
     }
 
+    /// All clusters, read now.
+    pub(crate) async fn as_they_are(&self) -> Result<Vec<Cluster>, Error> {
+        Ok(Snapshot::load(self.store.db()).await?.clusters)
+    }
+
     /// The cluster with this id.
     pub(crate) async fn get(&self, id: u64) -> Result<Cluster, Error> {
         find(self.store.db(), id).await

@@ -4,7 +4,7 @@ use crate::error::wire_id;
 use crate::scopes::{Candidate, Matchers};
 use crate::store::entity::{cluster_link, scheduler_cluster, seed_peer_cluster};
 use dragonfly_api::rest;
-use sea_orm::{ConnectionTrait, DbErr, EntityTrait};
+use sea_orm::{ConnectionTrait, DbErr, EntityTrait, QueryOrder};
 
 /// The rows of one cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -110,6 +110,7 @@ impl Snapshot {
         let rows = cluster_link::Entity::find()
             .find_also_related(scheduler_cluster::Entity)
             .find_also_related(seed_peer_cluster::Entity)
+            .order_by_asc(cluster_link::Column::SchedulerClusterId)
             .all(db)
             .await?;
         let clusters = Cluster::of_rows(rows);

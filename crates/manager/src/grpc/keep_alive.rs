@@ -7,6 +7,7 @@ use crate::error::Error;
 use crate::members::{Identity, Member, lease};
 use crate::store::Time;
 use crate::store::entity::{scheduler, seed_peer};
+use crate::wake::Topic;
 use dragonfly_api::manager::{KeepAliveRequest, SourceType};
 use std::time::Duration;
 use tonic::{Status, Streaming};
@@ -37,6 +38,7 @@ impl Service {
         let lease = lease::take::<M>(&self.store, identity, Time::now())
             .await
             .map_err(wire::status)?;
+        self.wake.changed(Topic::Members);
         tracing::debug!(member = %identity, "{} is alive", M::WHAT);
         while self.next(&mut stream).await?.is_some() {
             match lease::renew::<M>(&self.store, lease, Time::now()).await {
@@ -48,7 +50,9 @@ impl Service {
         tracing::debug!(member = %identity, "{} said goodbye", M::WHAT);
         lease::end::<M>(&self.store, lease, Time::now())
             .await
-            .map_err(wire::status)
+            .map_err(wire::status)?;
+        self.wake.changed(Topic::Members);
+        Ok(())
     }
 
     /// The next message; nothing at the end of the stream.

@@ -1,6 +1,8 @@
-//! The door for schedulers and peers: `manager.v2`, health and reflection.
+//! The door for schedulers and peers: `manager.v2`, what we say beyond it, health and reflection.
 
+mod extension;
 mod keep_alive;
+mod news;
 mod service;
 mod wire;
 
@@ -8,19 +10,25 @@ use crate::clusters::Clusters;
 use crate::metrics::Counts;
 use crate::placement::Told;
 use crate::store::Store;
+use crate::wake::Wake;
+use dragonfly_api::ext::manager_server::ManagerServer as ExtensionServer;
 use dragonfly_api::manager::manager_server::ManagerServer;
 use dragonfly_service::grpc::{self, Limits, MAX_MESSAGE_BYTES};
 use dragonfly_service::tls::ServerTls;
+use news::{News, Reporter};
 use std::num::NonZeroU32;
+use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-/// Connections at a time: one for each scheduler and, for moments, one for each peer.
-const MAX_CONNECTIONS: usize = 16 * 1024;
+/// Connections at a time: one for each scheduler and each peer.
+const MAX_CONNECTIONS: usize = 64 * 1024;
 /// Bytes of a request; all of them are small.
 const MAX_REQUEST_BYTES: usize = 1 << 20;
 /// The name by which health and reflection know the service.
 const SERVICE: &str = "manager.v2.Manager";
+/// The same of what goes beyond `manager.v2`.
+const EXTENSION: &str = "dragonfly.ext.v1.Manager";
 
 /// Why the gRPC server can't serve or ceased to.
 #[derive(Debug, thiserror::Error)]
@@ -38,6 +46,9 @@ pub enum Error {
 pub(crate) struct Grpc {
     pub(crate) store: Store,
     pub(crate) clusters: Clusters,
+    pub(crate) wake: Wake,
+    /// After how long it looks unasked for what those who watch should be told.
+    pub(crate) look_after: Duration,
     pub(crate) counts: Counts,
     pub(crate) requests_per_second: NonZeroU32,
     pub(crate) tls: Option<ServerTls>,
@@ -54,9 +65,23 @@ impl Grpc {
         if let Some(tls) = &self.tls {
             server = server.tls_config(tls.tonic())?;
         }
+        let news = News::new(self.counts.clone());
+        let reporter = Reporter {
+            news: news.clone(),
+            store: self.store.clone(),
+            clusters: self.clusters.clone(),
+            wake: self.wake.clone(),
+            look_after: self.look_after,
+        };
+        let extension = extension::Extension {
+            news,
+            cancel: cancel.clone(),
+        };
+        let extension = ExtensionServer::new(extension).max_decoding_message_size(MAX_REQUEST_BYTES);
         let service = service::Service {
             store: self.store,
             clusters: self.clusters,
+            wake: self.wake,
             counts: self.counts,
             told: Told::new(),
             cancel: cancel.clone(),
@@ -64,14 +89,17 @@ impl Grpc {
         let service = ManagerServer::new(service)
             .max_decoding_message_size(MAX_REQUEST_BYTES)
             .max_encoding_message_size(MAX_MESSAGE_BYTES);
-        server
+        let serving = server
             .add_service(health_service)
             .add_service(reflection().build_v1()?)
             .add_service(reflection().build_v1alpha()?)
             .add_service(service)
-            .serve_with_incoming_shutdown(grpc::incoming(listener, MAX_CONNECTIONS), cancel.cancelled())
-            .await?;
-        Ok(())
+            .add_service(extension)
+            .serve_with_incoming_shutdown(grpc::incoming(listener, MAX_CONNECTIONS), cancel.cancelled());
+        tokio::select! {
+            served = serving => Ok(served?),
+            never = reporter.report() => match never {},
+        }
     }
 }
 
@@ -80,5 +108,6 @@ fn reflection() -> tonic_reflection::server::Builder<'static> {
         .register_encoded_file_descriptor_set(dragonfly_api::FILE_DESCRIPTOR_SET)
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
         .with_service_name(SERVICE)
+        .with_service_name(EXTENSION)
         .with_service_name("grpc.health.v1.Health")
 }

@@ -9,6 +9,7 @@ use crate::metrics::Counts;
 use crate::placement::{self, Caller, Told};
 use crate::store::entity::{scheduler, seed_peer};
 use crate::store::{Store, Time};
+use crate::wake::{Topic, Wake};
 use dragonfly_api::manager::manager_server::Manager;
 use dragonfly_api::manager::{
     DeleteSeedPeerRequest, GetSchedulerRequest, GetSeedPeerRequest, KeepAliveRequest, ListApplicationsRequest,
@@ -27,6 +28,7 @@ const REASON: &str = "dragonfly-cluster-reason";
 pub(super) struct Service {
     pub(super) store: Store,
     pub(super) clusters: Clusters,
+    pub(super) wake: Wake,
     pub(super) counts: Counts,
     pub(super) told: Told,
     pub(super) cancel: CancellationToken,
@@ -84,6 +86,7 @@ impl Manager for Service {
         let row = seed_peers::register(&self.store, registration, now)
             .await
             .map_err(wire::status)?;
+        self.wake.changed(Topic::Members);
         tracing::info!(
             seed_peer.id = row.id,
             host.name = row.host_name,
@@ -96,6 +99,7 @@ impl Manager for Service {
         let request = request.into_inner();
         let identity = wire::identity(request.hostname, &request.ip, request.seed_peer_cluster_id)?;
         seed_peers::leave(&self.store, &identity).await.map_err(wire::status)?;
+        self.wake.changed(Topic::Members);
         tracing::info!(host.name = identity.host_name, "a seed peer left");
         Ok(Response::new(()))
     }
@@ -114,6 +118,7 @@ impl Manager for Service {
         let row = schedulers::register(&self.store, registration, Time::now())
             .await
             .map_err(wire::status)?;
+        self.wake.changed(Topic::Members);
         tracing::info!(
             scheduler.id = row.id,
             host.name = row.host_name,

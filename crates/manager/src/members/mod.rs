@@ -109,6 +109,15 @@ pub(crate) async fn active<M: Member>(
         .await
 }
 
+/// The members of all clusters that are alive.
+pub(crate) async fn all_active<M: Member>(db: &impl ConnectionTrait, now: Time) -> Result<Vec<M::Model>, DbErr> {
+    let alive = Wanted {
+        state: Some(MemberState::Active),
+        ..Wanted::default()
+    };
+    wanted::<M>(alive, now).all(db).await
+}
+
 /// Removes a member. One that lives registers again.
 pub(crate) async fn delete<M: Member>(db: &impl ConnectionTrait, id: u64) -> Result<(), Error> {
     rows::delete::<M>(db, M::WHAT, id).await

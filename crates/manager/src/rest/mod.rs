@@ -27,7 +27,9 @@ use crate::clusters::Clusters;
 use crate::metrics::Counts;
 use crate::store::Store;
 use crate::users::Users;
-use axum::extract::{DefaultBodyLimit, State};
+use crate::wake::{Topic, Wake};
+use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::middleware::Next;
 use axum::{Json, Router, middleware};
 use dragonfly_service::tls::ServerTls;
 use dragonfly_service::web::{self, Limits};
@@ -50,6 +52,7 @@ const MAX_CONNECTIONS: usize = 1024;
 pub(crate) struct Rest {
     pub(crate) store: Store,
     pub(crate) clusters: Clusters,
+    pub(crate) wake: Wake,
     pub(crate) users: Arc<Users>,
     pub(crate) counts: Counts,
     /// Shown to those who have to sign in.
@@ -72,7 +75,7 @@ impl Rest {
     }
 
     fn router(self) -> Router {
-        let (api, _) = api().split_for_parts();
+        let (api, _) = api(|topic, routes| self.waking(topic, routes)).split_for_parts();
         let (open, _) = open_api().split_for_parts();
         let (outside, _) = outside().split_for_parts();
         let router = Router::new()
@@ -100,6 +103,21 @@ impl Rest {
             .layer(middleware::from_fn_with_state(self.clone(), guard::guard))
     }
 
+    /// Says after every write that something of `topic` has changed.
+    fn waking(&self, topic: Topic, routes: OpenApiRouter<Self>) -> OpenApiRouter<Self> {
+        let wake = self.wake.clone();
+        routes.route_layer(middleware::from_fn(move |request: Request, next: Next| {
+            let (wake, reads) = (wake.clone(), request.method().is_safe());
+            async move {
+                let response = next.run(request).await;
+                if !reads && response.status().is_success() {
+                    wake.changed(topic);
+                }
+                response
+            }
+        }))
+    }
+
     fn cookie(&self) -> CookieRules {
         CookieRules {
             readable: self.cookie_readable,
@@ -108,18 +126,20 @@ impl Rest {
     }
 }
 
-/// What is under `/api/v1`: a route and its description are one declaration, in the file of its objects.
-fn api() -> OpenApiRouter<Rest> {
-    open_api()
-        .merge(scheduler_clusters::routes())
+/// What is under `/api/v1`: a route and its description are one declaration, in the file of its objects. `about` is
+/// given the routes that write what others wait for, with what that is.
+fn api(about: impl Fn(Topic, OpenApiRouter<Rest>) -> OpenApiRouter<Rest>) -> OpenApiRouter<Rest> {
+    let members = scheduler_clusters::routes()
         .merge(seed_peer_clusters::routes())
         .merge(schedulers::routes())
-        .merge(seed_peers::routes())
+        .merge(seed_peers::routes());
+    open_api()
+        .merge(about(Topic::Members, members))
+        .merge(about(Topic::Applications, applications::routes()))
         .merge(users::routes())
         .merge(roles::routes())
         .merge(tokens::routes())
         .merge(audit::routes())
-        .merge(applications::routes())
         .merge(configs::routes())
         .merge(document::routes())
 }

@@ -8,6 +8,8 @@ mod redis;
 
 pub(crate) use redis::{Link, State};
 
+use futures::FutureExt;
+use futures::future::select_all;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::sync::{Notify, watch};
@@ -17,14 +19,20 @@ use tokio::sync::{Notify, watch};
 pub(crate) enum Topic {
     /// Clusters, their scopes and their configuration.
     Clusters,
+    /// Which schedulers and seed peers there are, and which of them are alive.
+    Members,
+    /// Applications.
+    Applications,
 }
 
 impl Topic {
-    const ALL: [Self; 1] = [Self::Clusters];
+    const ALL: [Self; 3] = [Self::Clusters, Self::Members, Self::Applications];
 
     fn word(self) -> &'static str {
         match self {
             Self::Clusters => "clusters",
+            Self::Members => "members",
+            Self::Applications => "applications",
         }
     }
 
@@ -75,8 +83,14 @@ impl Wake {
         *self.shared.generations[topic as usize].borrow()
     }
 
-    /// Another manager has changed something.
-    fn woken(&self, topic: Topic) {
+    /// Hears of the changes of these topics from now on.
+    pub(crate) fn ear(&self, topics: &[Topic]) -> Ear {
+        let generation = |topic: &Topic| self.shared.generations[*topic as usize].subscribe();
+        Ear(topics.iter().map(generation).collect())
+    }
+
+    /// Another manager has changed something, or a look at the database has shown that something changed.
+    pub(crate) fn woken(&self, topic: Topic) {
         self.shared.generations[topic as usize].send_modify(|generation| *generation += 1);
     }
 
@@ -102,6 +116,28 @@ impl Wake {
     fn still_untold(&self, topics: usize) {
         self.shared.untold.fetch_or(topics, Ordering::AcqRel);
         self.shared.some_untold.notify_one();
+    }
+}
+
+/// One who waits for changes of some topics.
+#[derive(Debug)]
+pub(crate) struct Ear(Vec<watch::Receiver<u64>>);
+
+impl Ear {
+    /// Waits for a change after [`Ear::deafen`].
+    pub(crate) async fn heard(&mut self) {
+        let changes = self.0.iter_mut().map(|generation| generation.changed().boxed());
+        // The senders are gone only when the manager is; then nothing changes any more.
+        if select_all(changes).await.0.is_err() {
+            std::future::pending().await
+        }
+    }
+
+    /// Forgets what has been heard so far: whoever looks after this sees it.
+    pub(crate) fn deafen(&mut self) {
+        for generation in &mut self.0 {
+            generation.mark_unchanged();
+        }
     }
 }
 
@@ -133,6 +169,19 @@ mod tests {
         wake.all_woken();
         assert_eq!(wake.generation(Topic::Clusters), 1);
         assert_eq!(wake.shared.untold.load(Ordering::Acquire), 0);
+    }
+
+    #[tokio::test]
+    async fn an_ear_hears_its_topics_alone_and_each_change_once() {
+        let wake = Wake::new();
+        let mut ear = wake.ear(&[Topic::Members, Topic::Applications]);
+        wake.changed(Topic::Clusters);
+        assert!(ear.heard().now_or_never().is_none());
+        wake.changed(Topic::Applications);
+        wake.changed(Topic::Members);
+        assert!(ear.heard().now_or_never().is_some());
+        ear.deafen();
+        assert!(ear.heard().now_or_never().is_none());
     }
 
     #[test]

@@ -22,3 +22,4 @@ mod settings;
 mod start;
 mod tls;
 mod users;
+mod watch;

@@ -16,10 +16,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-const HOUR: Duration = Duration::from_secs(3600);
+pub(crate) const HOUR: Duration = Duration::from_secs(3600);
 
 /// Two managers on the same data. SQLite's file belongs to one manager, so there are none on it.
-async fn two(engine: Engine, change: impl Fn(&mut Config)) -> Option<(Room, Room)> {
+pub(crate) async fn two(engine: Engine, change: impl Fn(&mut Config)) -> Option<(Room, Room)> {
     if engine == Engine::Sqlite {
         return None;
     }
@@ -163,7 +163,7 @@ on_every_engine! {
 }
 
 /// Waits until a manager's metrics say that Redis is there, or that it is not.
-async fn redis_is(room: &Room, up: bool) {
+pub(crate) async fn redis_is(room: &Room, up: bool) {
     let line = format!("dragonfly_manager_redis_up {}\n", u8::from(up));
     eventually(|| async { room.metrics().await.contains(&line) }).await;
 }

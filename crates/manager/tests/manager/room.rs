@@ -27,6 +27,8 @@ use tonic::transport::{Channel, Endpoint};
 pub(crate) type Client = ManagerClient<Channel>;
 
 pub(crate) const PASSWORD: &str = "correct horse";
+/// Nothing here takes so long unless it hangs.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Where a manager keeps its data, and whether there is a Redis.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -461,7 +463,7 @@ pub(crate) async fn eventually<F: Future<Output = bool>>(mut holds: impl FnMut()
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(30), wait)
+    tokio::time::timeout(PATIENCE, wait)
         .await
         .expect("what was waited for never came true");
 }

@@ -1,8 +1,10 @@
-//! The manager's part: which schedulers are ours, and being on its list of seed peers.
+//! The manager's part: which schedulers are ours, being on its list of seed peers, and hearing when to ask again.
 
 use super::membership::Found;
 use super::{Announcement, Error, long_lived, timed};
 use crate::config::{Remote, Seed};
+use dragonfly_api::ext::WatchRequest;
+use dragonfly_api::ext::manager_client::ManagerClient as ExtensionClient;
 use dragonfly_api::manager::manager_client::ManagerClient;
 use dragonfly_api::manager::{KeepAliveRequest, ListSchedulersRequest, SourceType, UpdateSeedPeerRequest};
 use dragonfly_service::grpc;
@@ -20,6 +22,7 @@ const KEEP_ALIVE: Duration = Duration::from_secs(5);
 
 pub(super) struct Manager {
     client: ManagerClient<Channel>,
+    extension: ExtensionClient<Channel>,
     seed: Option<Seed>,
     announcement: Announcement,
 }
@@ -29,7 +32,8 @@ impl Manager {
         let tls = remote.tls.as_ref().map(ClientTls::load).transpose()?;
         let channel = grpc::connect_lazy(&remote.addr, tls.as_ref(), long_lived()).map_err(Error::Manager)?;
         Ok(Self {
-            client: ManagerClient::new(channel),
+            client: ManagerClient::new(channel.clone()),
+            extension: ExtensionClient::new(channel),
             seed,
             announcement: announcement.clone(),
         })
@@ -109,6 +113,21 @@ impl Manager {
             }
             tokio::time::sleep(KEEP_ALIVE.mul_f64(rand::random_range(0.2..0.6))).await;
         }
+    }
+
+    /// Wakes `refresh` whenever the manager says that something has changed.
+    pub(super) async fn watch(&self, refresh: &Notify) {
+        let identity = self.announcement.identity();
+        let request = WatchRequest {
+            source_type: self.source_type().into(),
+            hostname: identity.hostname.clone(),
+            ip: identity.ip.to_string(),
+        };
+        let open = || {
+            let (mut client, request) = (self.extension.clone(), request.clone());
+            async move { client.watch(request).await }
+        };
+        grpc::follow("the watch for changes at the manager", open, |_| refresh.notify_one()).await;
     }
 
     fn source_type(&self) -> SourceType {

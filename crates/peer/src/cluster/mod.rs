@@ -66,7 +66,7 @@ struct Inner {
 
 /// Where schedulers are looked up.
 enum Directory {
-    Manager(Manager),
+    Manager(Box<Manager>),
     Names(Vec<String>),
     Nowhere,
 }
@@ -91,7 +91,7 @@ impl Cluster {
     pub(crate) fn new(config: &Config, announcement: Announcement) -> Result<Self, Error> {
         let tls = config.schedulers.tls.as_ref().map(ClientTls::load).transpose()?;
         let directory = match &config.manager {
-            Some(remote) => Directory::Manager(Manager::new(remote, config.seed.clone(), &announcement)?),
+            Some(remote) => Directory::Manager(Box::new(Manager::new(remote, config.seed.clone(), &announcement)?)),
             None if config.schedulers.local.is_empty() => Directory::Nowhere,
             None => Directory::Names(config.schedulers.local.clone()),
         };
@@ -196,7 +196,12 @@ impl Cluster {
             Directory::Nowhere => std::future::pending().await,
             Directory::Names(_) => membership::run(&self.inner).await,
             Directory::Manager(manager) => {
-                tokio::join!(membership::run(&self.inner), manager.keep_alive(&self.inner.poke));
+                let poke = &self.inner.poke;
+                tokio::join!(
+                    membership::run(&self.inner),
+                    manager.keep_alive(poke),
+                    manager.watch(poke)
+                );
             }
         }
     }

@@ -2,18 +2,21 @@
 
 use crate::rig::{MIB, Options, PATIENCE, TestPeer};
 use crate::scheduler::{Book, TestScheduler};
+use dragonfly_api::ext::manager_server::{Manager as Extension, ManagerServer as ExtensionServer};
+use dragonfly_api::ext::{AttendRequest, AttendResponse, WatchRequest, WatchResponse};
 use dragonfly_api::manager::manager_server::{Manager, ManagerServer};
 use dragonfly_api::manager::*;
 use dragonfly_service::Workers;
 use dragonfly_testkit::content::Content;
 use dragonfly_testkit::origin::{Origin, Resource};
-use futures::FutureExt;
+use futures::stream::{BoxStream, Empty};
+use futures::{FutureExt, StreamExt};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
-use tokio_stream::wrappers::TcpListenerStream;
+use tokio_stream::wrappers::{TcpListenerStream, WatchStream};
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming};
 
@@ -32,7 +35,12 @@ struct TestManager {
 }
 
 impl TestManager {
+    /// One that tells nobody of changes.
     async fn start(scheduler: SocketAddr) -> Self {
+        Self::start_with(scheduler, false).await
+    }
+
+    async fn start_with(scheduler: SocketAddr, watched: bool) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
         let asked = Arc::new(watch::Sender::new(Vec::new()));
@@ -44,6 +52,7 @@ impl TestManager {
         let workers = Workers::new(CancellationToken::new());
         let cancel = workers.cancel_token();
         let server = tonic::transport::Server::builder()
+            .add_optional_service(watched.then(|| ExtensionServer::new(service.clone())))
             .add_service(ManagerServer::new(service))
             .serve_with_incoming(TcpListenerStream::new(listener));
         workers.spawn("manager", async move {
@@ -72,6 +81,7 @@ impl TestManager {
     }
 }
 
+#[derive(Clone)]
 struct Service {
     chosen: Chosen,
     asked: Arc<watch::Sender<Vec<String>>>,
@@ -80,6 +90,23 @@ struct Service {
 impl Service {
     fn note(&self, word: String) {
         self.asked.send_modify(|asked| asked.push(word));
+    }
+}
+
+#[tonic::async_trait]
+impl Extension for Service {
+    type AttendStream = Empty<Result<AttendResponse, Status>>;
+    type WatchStream = BoxStream<'static, Result<WatchResponse, Status>>;
+
+    async fn attend(&self, _: Request<Streaming<AttendRequest>>) -> Result<Response<Self::AttendStream>, Status> {
+        Err(Status::unimplemented("not needed by these tests"))
+    }
+
+    async fn watch(&self, request: Request<WatchRequest>) -> Result<Response<Self::WatchStream>, Status> {
+        let changes = WatchStream::from_changes(self.chosen.subscribe());
+        let asked = request.into_inner();
+        self.note(format!("Watch {:?} {}", asked.source_type(), asked.hostname));
+        Ok(Response::new(changes.map(|_| Ok(WatchResponse {})).boxed()))
     }
 }
 
@@ -210,6 +237,26 @@ async fn a_peer_that_is_moved_to_another_cluster_leaves_the_old_one() {
         new.read(told) && !old.read(told),
         "downloads are the new cluster's affair"
     );
+    peer.stop().await;
+    manager.kill().await;
+    old.kill().await;
+    new.kill().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_peer_that_watches_hears_at_once_that_its_cluster_is_another_though_it_asks_once_an_hour() {
+    let [old, new] = [TestScheduler::start().await, TestScheduler::start().await];
+    let manager = TestManager::start_with(old.addr, true).await;
+    let hourly = Options {
+        change: |raw| raw.dynconfig.refresh_interval = Duration::from_secs(3600),
+        ..Options::peer("watching")
+    };
+    let peer = TestPeer::start(hourly.managed_by(manager.addr)).await;
+    old.has_hosts(1).await;
+    manager.until_asked("Watch PeerSource watching").await;
+    manager.chosen.send_replace((CLUSTER + 7, new.addr));
+    new.has_hosts(1).await;
+    old.until("the host has left", |book| book.hosts.is_empty()).await;
     peer.stop().await;
     manager.kill().await;
     old.kill().await;

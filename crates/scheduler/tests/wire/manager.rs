@@ -99,3 +99,49 @@ async fn limits_and_priorities_come_from_the_manager() {
     assert_eq!(c.parents().await.len(), 1);
     lab.stop().await.unwrap();
 }
+
+#[tokio::test]
+async fn what_changes_at_the_manager_is_in_force_at_once_though_it_is_polled_once_an_hour() {
+    let dir = tempfile::tempdir().unwrap();
+    let manager = FakeManager::start(([127, 0, 0, 1], 0).into(), SchedulerCluster::default(), Vec::new()).await;
+    let mut raw = with_manager(&dir, manager.addr);
+    raw.dyn_config.refresh_interval = Duration::from_secs(3600);
+    let lab = Lab::start(raw).await;
+    manager.watched().await;
+    lab.announce_all(&["a", "b", "c", "d", "g"]).await;
+    let of_games = Download {
+        application: Some("games".to_owned()),
+        ..download("")
+    };
+    SimPeer::fetch_from_origin(&lab.client, "a", of_games.clone()).await;
+    manager.change(|book| {
+        book.cluster.config = r#"{"candidate_parent_limit": 1}"#.into();
+        book.applications = vec![Application {
+            name: "games".to_owned(),
+            priority: Some(ApplicationPriority {
+                value: 1,
+                urls: Vec::new(),
+            }),
+            ..Default::default()
+        }];
+    });
+    soon("the refusal of an application's downloads", async {
+        loop {
+            let mut peer = SimPeer::register(&lab.client, "g", of_games.clone()).await;
+            match peer.next().await {
+                Err(status) if status.code() == Code::PermissionDenied => break,
+                _ => peer.fail(false).await,
+            }
+        }
+    })
+    .await;
+    for name in ["b", "c"] {
+        SimPeer::register(&lab.client, name, download(""))
+            .await
+            .finish(false)
+            .await;
+    }
+    let mut last = SimPeer::register(&lab.client, "d", download("")).await;
+    assert_eq!(last.parents().await.len(), 1);
+    lab.stop().await.unwrap();
+}

@@ -2,10 +2,12 @@
 //! their call.
 
 mod connect;
+mod follow;
 mod guard;
 mod incoming;
 
 pub use connect::{ConnectError, Timeouts, connect, connect_lazy, connect_unix};
+pub use follow::follow;
 pub use guard::{Guard, GuardLayer, REQUEST_ID};
 pub use incoming::{Accept, Conn, incoming};
 

@@ -62,7 +62,7 @@ pub(crate) fn document() -> String {
 /// The description of all routes.
 fn description() -> OpenApi {
     let mut whole = OpenApi::default()
-        .nest("/api/v1", api().into_openapi())
+        .nest("/api/v1", api(|_, routes| routes).into_openapi())
         .nest("/oapi/v1", open_api().into_openapi());
     whole.merge(outside().into_openapi());
     whole.info = InfoBuilder::new()

@@ -2,14 +2,19 @@
 //! connections end at once.
 
 use super::soon;
+use dragonfly_api::ext::manager_server::{Manager as Extension, ManagerServer as ExtensionServer};
+use dragonfly_api::ext::{AttendRequest, AttendResponse, WatchRequest, WatchResponse};
 use dragonfly_api::manager::manager_server::{Manager, ManagerServer};
 use dragonfly_api::manager::*;
+use futures::StreamExt;
+use futures::stream::{BoxStream, Empty};
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
-use tokio::sync::mpsc;
-use tokio_stream::wrappers::TcpListenerStream;
+use tokio::sync::{mpsc, watch};
+use tokio_stream::wrappers::{TcpListenerStream, WatchStream};
 use tonic::{Request, Response, Status, Streaming};
 
 /// What a scheduler told.
@@ -19,10 +24,18 @@ pub(crate) enum Told {
     Alive(KeepAliveRequest),
 }
 
+/// What it tells schedulers.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Book {
+    pub(crate) cluster: SchedulerCluster,
+    pub(crate) applications: Vec<Application>,
+}
+
 /// A manager.
 pub(crate) struct FakeManager {
     pub(crate) addr: SocketAddr,
     told: mpsc::Receiver<Told>,
+    book: Arc<watch::Sender<Book>>,
     runtime: Option<Runtime>,
 }
 
@@ -30,10 +43,10 @@ impl FakeManager {
     /// Listens on `addr`. The cluster that it knows has this configuration.
     pub(crate) async fn start(addr: SocketAddr, cluster: SchedulerCluster, applications: Vec<Application>) -> Self {
         let (sender, told) = mpsc::channel(64);
+        let book = Arc::new(watch::Sender::new(Book { cluster, applications }));
         let door = Door {
             told: sender,
-            cluster,
-            applications,
+            book: book.clone(),
         };
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
@@ -44,7 +57,9 @@ impl FakeManager {
         runtime.spawn(async move {
             let listener = TcpListener::bind(addr).await.unwrap();
             bound.send(listener.local_addr().unwrap()).unwrap();
-            let server = tonic::transport::Server::builder().add_service(ManagerServer::new(door));
+            let server = tonic::transport::Server::builder()
+                .add_service(ExtensionServer::new(door.clone()))
+                .add_service(ManagerServer::new(door));
             server
                 .serve_with_incoming(TcpListenerStream::new(listener))
                 .await
@@ -53,8 +68,24 @@ impl FakeManager {
         Self {
             addr: soon("the manager's socket", address).await.unwrap(),
             told,
+            book,
             runtime: Some(runtime),
         }
+    }
+
+    /// Changes what it tells, and says so to those who watch.
+    pub(crate) fn change(&self, change: impl FnOnce(&mut Book)) {
+        self.book.send_modify(change);
+    }
+
+    /// Waits until somebody watches.
+    pub(crate) async fn watched(&self) {
+        soon("a watch", async {
+            while self.book.receiver_count() == 0 {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        })
+        .await;
     }
 
     pub(crate) async fn told(&mut self) -> Told {
@@ -88,11 +119,25 @@ impl Drop for FakeManager {
     }
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Door {
     told: mpsc::Sender<Told>,
-    cluster: SchedulerCluster,
-    applications: Vec<Application>,
+    book: Arc<watch::Sender<Book>>,
+}
+
+#[tonic::async_trait]
+impl Extension for Door {
+    type AttendStream = Empty<Result<AttendResponse, Status>>;
+    type WatchStream = BoxStream<'static, Result<WatchResponse, Status>>;
+
+    async fn attend(&self, _: Request<Streaming<AttendRequest>>) -> Result<Response<Self::AttendStream>, Status> {
+        Err(Status::unimplemented("attend"))
+    }
+
+    async fn watch(&self, _: Request<WatchRequest>) -> Result<Response<Self::WatchStream>, Status> {
+        let changes = WatchStream::from_changes(self.book.subscribe());
+        Ok(Response::new(changes.map(|_| Ok(WatchResponse {})).boxed()))
+    }
 }
 
 #[tonic::async_trait]
@@ -106,7 +151,7 @@ impl Manager for Door {
 
     async fn get_scheduler(&self, _: Request<GetSchedulerRequest>) -> Result<Response<Scheduler>, Status> {
         Ok(Response::new(Scheduler {
-            scheduler_cluster: Some(self.cluster.clone()),
+            scheduler_cluster: Some(self.book.borrow().cluster.clone()),
             ..Default::default()
         }))
     }
@@ -115,7 +160,7 @@ impl Manager for Door {
         &self,
         _: Request<ListApplicationsRequest>,
     ) -> Result<Response<ListApplicationsResponse>, Status> {
-        let applications = self.applications.clone();
+        let applications = self.book.borrow().applications.clone();
         Ok(Response::new(ListApplicationsResponse { applications }))
     }
 
