@@ -20,7 +20,7 @@ pub(crate) enum Verb {
         /// Only this suite
         suite: Option<test::Suite>,
     },
-    /// Measure what the rooms promise: `bench sim` simulates clusters, see `cargo xtask bench --help`
+    /// Measure what the rooms promise: `bench sim`, `bench manager`, see `cargo xtask bench --help`
     #[command(disable_help_flag = true)]
     Bench {
         /// Arguments for the measurement

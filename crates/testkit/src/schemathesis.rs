@@ -27,6 +27,8 @@ pub struct Trial<'a> {
     pub document: String,
     /// Directory of `schemathesis.toml` and of the module `hooks`.
     pub rules: &'a Path,
+    /// Some of `examples,coverage,fuzzing,stateful`.
+    pub phases: &'a str,
     /// Calls of each operation in each phase, at most.
     pub cases: u32,
     /// The same seed is the same calls.
@@ -56,6 +58,7 @@ impl Schemathesis {
             .args(["run", &trial.document, "--no-color"])
             .args(["--max-examples", &trial.cases.to_string()])
             .args(["--seed", &trial.seed.to_string()])
+            .args(["--phases", trial.phases])
             .envs(trial.told.iter().copied())
             .env(HOOKS, "hooks")
             .env("PYTHONPATH", trial.rules)
