@@ -170,30 +170,46 @@ impl Session {
     }
 
     async fn fetch(&self, registry: &Registry, state: &mut State) -> Result<(), Error> {
-        let Some(Challenge::Bearer { realm, service, scope }) = &state.challenge else {
+        let Some(request) = self.question(registry, state)? else {
             return Ok(());
         };
-        let failed = |what: &str, source: Option<crate::Error>| Error::Token {
-            image: registry.image.to_string(),
-            what: what.to_owned(),
-            source: source.map(Box::new),
+        let body = match registry.sources.get(request).await {
+            Ok(body) => body,
+            Err(error) => {
+                return Err(match error.status() {
+                    Some(status @ (401 | 403)) => Error::Denied {
+                        image: registry.image.to_string(),
+                        status,
+                        remedy: self.remedy(),
+                    },
+                    _ => no_token(registry, "the token server did not give one", Some(error)),
+                });
+            }
         };
-        let mut url = realm.clone();
-        let repository = registry.image.repository();
-        let scope = scope.clone().unwrap_or_else(|| format!("repository:{repository}:pull"));
-        let mut query = url.query_pairs_mut();
-        query.append_pair("scope", &scope);
-        if let Some(service) = service {
-            query.append_pair("service", service);
-        }
+        let bytes = read(body, MAX_ANSWER).await.map_err(|error| match error {
+            ReadError::TooLong => no_token(registry, "the token server's answer is too long", None),
+            ReadError::Source(error) => no_token(registry, "the token server broke off", Some(error)),
+        })?;
+        let answer = serde_json::from_slice(&bytes).ok().and_then(Token::of);
+        state.token = Some(answer.ok_or_else(|| no_token(registry, "there is none in the answer", None))?);
+        Ok(())
+    }
+
+    /// How a token is asked for, if tokens are what the registry wants.
+    fn question(&self, registry: &Registry, state: &State) -> Result<Option<crate::Request>, Error> {
+        let Some(Challenge::Bearer { realm, service, scope }) = &state.challenge else {
+            return Ok(None);
+        };
         let credentials = match &self.login {
             Login::Basic(credentials) => Some(credentials),
             Login::Anonymous | Login::Given(_) => None,
         };
-        if let Some(credentials) = credentials {
-            query.append_pair("account", &credentials.user);
-        }
-        drop(query);
+        let mut url = realm.clone();
+        let pull = format!("repository:{}:pull", registry.image.repository());
+        url.query_pairs_mut()
+            .append_pair("scope", scope.as_deref().unwrap_or(&pull))
+            .extend_pairs(service.iter().map(|service| ("service", service)))
+            .extend_pairs(credentials.map(|credentials| ("account", &credentials.user)));
         // The caller's own headers are for the registry alone.
         let mut request = crate::Request {
             headers: HeaderMap::new(),
@@ -201,28 +217,20 @@ impl Session {
         };
         if let Some(credentials) = credentials {
             if is_weaker(realm, registry.image.registry()) {
-                return Err(failed("its token server would get the password without TLS", None));
+                let what = "its token server would get the password without TLS";
+                return Err(no_token(registry, what, None));
             }
             request.headers.insert(AUTHORIZATION, credentials.value.clone());
         }
-        let body = match registry.sources.get(request).await {
-            Ok(body) => body,
-            Err(error) if matches!(error.status(), Some(401 | 403)) => {
-                return Err(Error::Denied {
-                    image: registry.image.to_string(),
-                    status: error.status().unwrap_or_default(),
-                    remedy: self.remedy(),
-                });
-            }
-            Err(error) => return Err(failed("the token server did not give one", Some(error))),
-        };
-        let bytes = read(body, MAX_ANSWER).await.map_err(|error| match error {
-            ReadError::TooLong => failed("the token server's answer is too long", None),
-            ReadError::Source(error) => failed("the token server broke off", Some(error)),
-        })?;
-        let answer: Answer = serde_json::from_slice(&bytes).map_err(|_| failed("the answer is not JSON", None))?;
-        state.token = Some(Token::of(answer).ok_or_else(|| failed("there is none in the answer", None))?);
-        Ok(())
+        Ok(Some(request))
+    }
+}
+
+fn no_token(registry: &Registry, what: &str, source: Option<crate::Error>) -> Error {
+    Error::Token {
+        image: registry.image.to_string(),
+        what: what.to_owned(),
+        source: source.map(Box::new),
     }
 }
 
