@@ -29,8 +29,8 @@ pub(crate) struct Room {
     _dir: TempDir,
 }
 
-/// The signs of life of the schedulers, which live as long as this is not dropped.
-pub(crate) struct Living(#[expect(dead_code, reason = "it is dropped in time")] Workers);
+/// The signs of life of the schedulers.
+pub(crate) struct Living(Workers);
 
 impl Room {
     pub(crate) async fn start() -> Result<Self> {
@@ -120,8 +120,9 @@ impl Room {
         grpc.update_scheduler(request).await?;
         // One sign of life, and a stream that does not end.
         let signs = stream::once(async { alive }).chain(stream::pending());
+        let cancel = living.cancel_token();
         living.spawn("scheduler", async move {
-            if let Err(error) = grpc.keep_alive(signs).await {
+            if let Some(Err(error)) = cancel.run_until_cancelled(grpc.keep_alive(signs)).await {
                 eprintln!("error: a scheduler's stream ended: {error}");
             }
         });
@@ -164,7 +165,7 @@ impl Room {
     }
 
     pub(crate) async fn stop(self, living: Living) -> Result<()> {
-        drop(living);
+        living.0.drain(DRAIN).await?;
         self.workers.drain(DRAIN).await?;
         Ok(())
     }
