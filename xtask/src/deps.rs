@@ -23,7 +23,10 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("peer", &["model", "api", "service", "storage", "source", "transfer"]),
     ("cli", &["model", "api", "service", "manager", "scheduler", "peer"]),
     ("testkit", ANY),
-    ("bench", &["model", "scheduling", "transfer"]),
+    (
+        "bench",
+        &["model", "api", "service", "scheduling", "transfer", "manager"],
+    ),
     ("e2e", &["testkit"]),
     ("xtask", &["testkit"]),
 ];

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use clap::Subcommand;
 
-use crate::{bench, check, deps, lab, openapi, test, up};
+use crate::{bench, check, contract, deps, lab, openapi, test, up};
 
 #[derive(Subcommand)]
 pub(crate) enum Verb {
@@ -20,7 +20,7 @@ pub(crate) enum Verb {
         /// Only this suite
         suite: Option<test::Suite>,
     },
-    /// Measure what the rooms promise: `bench sim` simulates clusters, see `cargo xtask bench --help`
+    /// Measure what the rooms promise: `bench sim`, `bench manager`, see `cargo xtask bench --help`
     #[command(disable_help_flag = true)]
     Bench {
         /// Arguments for the measurement
@@ -29,6 +29,15 @@ pub(crate) enum Verb {
     },
     /// Check the arrows between the rooms and the size of the files
     Deps,
+    /// Call the manager's REST API in every way that its description allows, and in those that it does not
+    Contract {
+        /// Calls of each operation in each phase
+        #[arg(long, default_value_t = 1000)]
+        cases: u32,
+        /// The same seed is the same calls
+        #[arg(long, default_value_t = 1)]
+        seed: u32,
+    },
     /// Write docs/openapi.json, the description of the manager's REST API, anew from the code
     Openapi,
     /// Run two clusters under one manager in network namespaces: `lab up`, `lab down`, `lab exec HOST -- COMMAND`
@@ -56,6 +65,7 @@ impl Verb {
             Self::Test { suite } => test::run(suite),
             Self::Bench { words } => bench::run(&words),
             Self::Deps => deps::run(),
+            Self::Contract { cases, seed } => contract::run(cases, seed),
             Self::Openapi => openapi::run(),
             Self::Lab { words } => lab::run(&words),
             Self::Article { words } => lab::run(&[vec!["article".to_owned()], words].concat()),

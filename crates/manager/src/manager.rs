@@ -177,6 +177,7 @@ impl Manager {
                 realm: config.auth.realm.into(),
                 cookie_readable: config.auth.cookie_readable,
                 tls: rest_tls,
+                origins: config.rest.origins,
             },
             rest_listener,
             ops,

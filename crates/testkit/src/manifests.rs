@@ -1,20 +1,15 @@
 //! Judges of manifests that need no cluster: Kubernetes' own schemas of its objects, and checkov's rules of security.
 //!
-//! Both are programs of Python's package index, installed into a directory of the caller; pip verifies checksums.
+//! Both are programs of Python's package index.
 
 use std::collections::BTreeSet;
-use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use anyhow::{Context, Result};
-use nix::fcntl::{Flock, FlockArg};
 
-use crate::packages::{self, Tool};
 use crate::process::said_by;
-
-/// Python with what makes environments.
-const PYTHON: Tool = ("python3-venv", "/usr/share/doc/python3-venv");
+use crate::python::program;
 
 /// Holds manifests against Kubernetes' schemas.
 #[derive(Clone, Debug)]
@@ -34,7 +29,7 @@ impl Checkov {
     /// # Errors
     /// When Python is missing and can't be installed, or the package can't be had.
     pub fn get(cache: &Path) -> Result<Self> {
-        program(cache, "checkov", "checkov==3.3.30").map(|program| Self { program })
+        program(cache, ("checkov", "checkov==3.3.30")).map(|program| Self { program })
     }
 
     /// The numbers of the checks that a file of manifests failed, and how many it passed.
@@ -71,7 +66,7 @@ impl Validator {
     /// # Errors
     /// When Python is missing and can't be installed, or the package can't be had.
     pub fn get(cache: &Path) -> Result<Self> {
-        program(cache, "kubernetes-validate", "kubernetes-validate==1.37.0").map(|program| Self { program })
+        program(cache, ("kubernetes-validate", "kubernetes-validate==1.37.0")).map(|program| Self { program })
     }
 
     /// Holds every object of the files against the strict schemas of a version such as `1.30`. What it says of each.
@@ -83,35 +78,4 @@ impl Validator {
         command.args(["--strict", "--kubernetes-version", version]).args(files);
         said_by(&mut command)
     }
-}
-
-/// The program of a package, in an environment of its own in `cache`.
-fn program(cache: &Path, name: &str, package: &str) -> Result<PathBuf> {
-    let home = cache.join(name);
-    std::fs::create_dir_all(&home)?;
-    let lock = File::create(home.join("lock"))?;
-    let _one_at_a_time = Flock::lock(lock, FlockArg::LockExclusive).map_err(|(_, error)| error)?;
-    let program = home.join("bin").join(name);
-    if !program.exists() {
-        install(&home, package).with_context(|| format!("installing Python's package {package}"))?;
-    }
-    Ok(program)
-}
-
-fn install(home: &Path, package: &str) -> Result<()> {
-    let makes_environments = || {
-        let mut python = Command::new("python3");
-        python.args(["-c", "import ensurepip, venv"]).stderr(Stdio::null());
-        python.status().is_ok_and(|status| status.success())
-    };
-    if !makes_environments() {
-        packages::require(&[PYTHON])?;
-    }
-    let mut environment = Command::new("python3");
-    environment.args(["-m", "venv"]).arg(home);
-    said_by(&mut environment)?;
-    let mut pip = Command::new(home.join("bin/pip"));
-    pip.args(["install", "--quiet", "--disable-pip-version-check", package]);
-    said_by(&mut pip)?;
-    Ok(())
 }

@@ -151,7 +151,7 @@ pub struct TokenFilter {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub state: Option<TokenState>,
     /// Whose they are.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "super::id", skip_serializing_if = "Option::is_none")]
     pub user_id: Option<u64>,
 }
 

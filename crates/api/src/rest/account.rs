@@ -60,7 +60,11 @@ pub struct CreateUser {
     pub password: SecretString,
     /// The mail address; may be left out.
     #[serde(default, deserialize_with = "null_is_default")]
-    #[schema(max_length = 255, nullable)]
+    #[schema(
+        pattern = r"^([^@\s\u0000-\u001f\u007f-\u009f]+@[^@\s\u0000-\u001f\u007f-\u009f]+)?$",
+        max_length = 255,
+        nullable
+    )]
     pub email: String,
     /// Telephone number.
     #[serde(default, deserialize_with = "null_is_default")]
@@ -98,7 +102,10 @@ impl Check for CreateUser {
 pub struct UpdateUser {
     /// The mail address.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(max_length = 255)]
+    #[schema(
+        pattern = r"^([^@\s\u0000-\u001f\u007f-\u009f]+@[^@\s\u0000-\u001f\u007f-\u009f]+)?$",
+        max_length = 255
+    )]
     pub email: Option<String>,
     /// Telephone number.
     #[serde(skip_serializing_if = "Option::is_none")]

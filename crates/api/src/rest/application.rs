@@ -30,7 +30,7 @@ pub struct Priority {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct UrlPriority {
     /// A regular expression; the manager checks that it is one.
-    #[schema(min_length = 1, max_length = 1024, format = Regex)]
+    #[schema(min_length = 1, max_length = 1024)]
     pub regex: String,
     /// 0 to 20.
     #[schema(minimum = 0, maximum = 20)]

@@ -1,6 +1,6 @@
 //! The audit log.
 
-use super::Address;
+use super::AddressSought;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
@@ -79,7 +79,7 @@ pub struct AuditFilter {
     pub actor_name: Option<String>,
     /// From where.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[param(value_type = Option<Address>)]
+    #[param(value_type = Option<AddressSought>)]
     pub address: Option<IpAddr>,
     /// The kind of event.
     #[serde(skip_serializing_if = "Option::is_none")]

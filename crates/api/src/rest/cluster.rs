@@ -9,9 +9,9 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 /// The most characters of a cluster's name.
-const MAX_NAME_CHARS: usize = 255;
+pub(super) const MAX_NAME_CHARS: usize = 255;
 /// The most characters of a description.
-const MAX_BIO_CHARS: usize = 1000;
+pub(super) const MAX_BIO_CHARS: usize = 1000;
 
 /// A cluster.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]

@@ -15,7 +15,7 @@ pub struct Scopes {
     #[serde(deserialize_with = "null_is_default")]
     #[schema(max_length = 1024, nullable)]
     pub idc: String,
-    /// A place from wide to narrow, at most [`Scopes::MAX_LOCATION_ELEMENTS`], separated by `|`.
+    /// A place from wide to narrow, at most five elements, separated by `|`.
     #[serde(deserialize_with = "null_is_default")]
     #[schema(max_length = 1024, nullable)]
     pub location: String,
@@ -135,6 +135,9 @@ impl Default for PeerClusterConfig {
 impl Check for PeerClusterConfig {
     fn check(&self, problems: &mut Problems) {
         problems.within("peer_cluster_config.load_limit", u64::from(self.load_limit), 1..=2000);
+        if let Some(list) = &self.block_list {
+            list.check_as("peer_cluster_config.block_list", problems);
+        }
     }
 }
 
@@ -166,6 +169,9 @@ impl Check for SeedPeerClusterConfig {
             u64::from(self.load_limit),
             1..=50_000,
         );
+        if let Some(list) = &self.block_list {
+            list.check_as("seed_peer_cluster_config.block_list", problems);
+        }
     }
 }
 
@@ -200,6 +206,37 @@ impl BlockList {
         .into_iter()
         .flat_map(|block| block.urls.iter().map(String::as_str))
     }
+
+    /// Adds every rule that this list, which is called `field`, breaks.
+    fn check_as(&self, field: &str, problems: &mut Problems) {
+        let parts = [
+            ("task.download", &self.task.download),
+            ("persistent_task.download", &self.persistent_task.download),
+            ("persistent_task.upload", &self.persistent_task.upload),
+            ("persistent_cache_task.download", &self.persistent_cache_task.download),
+            ("persistent_cache_task.upload", &self.persistent_cache_task.upload),
+        ];
+        for (part, block) in parts {
+            let lists = [
+                ("applications", &block.applications),
+                ("urls", &block.urls),
+                ("tags", &block.tags),
+            ];
+            for (list, entries) in lists {
+                let field = format!("{field}.{part}.{list}");
+                let count = entries.len().try_into().unwrap_or(u64::MAX);
+                problems.within(&field, count, 0..=Self::MAX_ENTRIES);
+                for entry in entries {
+                    problems.chars(&field, entry, 1..=Self::MAX_CHARS);
+                }
+            }
+        }
+    }
+
+    /// The most entries of each list.
+    const MAX_ENTRIES: u64 = 1000;
+    /// The most characters of an entry.
+    const MAX_CHARS: usize = 1024;
 }
 
 /// What is refused of tasks that are only downloaded.

@@ -1,6 +1,6 @@
 //! The answer to "why this cluster?".
 
-use super::{Check, Problems, null_is_default};
+use super::{AddressSought, Check, Problems, null_is_default};
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 use utoipa::{IntoParams, ToSchema};
@@ -14,6 +14,7 @@ const MAX_CHARS: usize = 1024;
 #[serde(default)]
 pub struct MatchQuery {
     /// Its address.
+    #[param(value_type = Option<AddressSought>)]
     #[serde(skip_serializing_if = "String::is_empty")]
     pub ip: String,
     /// Its name.
@@ -26,7 +27,7 @@ pub struct MatchQuery {
     #[serde(skip_serializing_if = "String::is_empty")]
     pub location: String,
     /// The cluster that its configuration names.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "super::id", skip_serializing_if = "Option::is_none")]
     pub scheduler_cluster_id: Option<u64>,
     /// Whether it is a seed peer, which is served where it is registered.
     #[serde(skip_serializing_if = "std::ops::Not::not")]

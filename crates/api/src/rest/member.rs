@@ -1,6 +1,6 @@
 //! Members of clusters: schedulers and seed peers.
 
-use super::{Address, Check, Problems, null_is_default};
+use super::{Address, AddressSought, Check, MAX_ID, Problems, null_is_default};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
@@ -119,7 +119,7 @@ pub struct Scheduler {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct CreateScheduler {
     /// Name of its host.
-    #[schema(min_length = 1, max_length = 253, pattern = r"^\S+$")]
+    #[schema(min_length = 1, max_length = 253, pattern = r"^[^\s\u0000-\u001f\u007f-\u009f]+$")]
     pub host_name: String,
     /// Where it is reached.
     #[schema(value_type = Address)]
@@ -152,7 +152,7 @@ impl Check for CreateScheduler {
     fn check(&self, problems: &mut Problems) {
         check_hostname(&self.host_name, problems);
         check_port("port", self.port, problems);
-        problems.within("scheduler_cluster_id", self.scheduler_cluster_id, 1..=i64::MAX as u64);
+        problems.within("scheduler_cluster_id", self.scheduler_cluster_id, 1..=MAX_ID);
         check_places(&self.idc, &self.location, problems);
         check_features(&self.features, problems);
         self.config.check(problems);
@@ -198,7 +198,7 @@ impl Check for UpdateScheduler {
             check_port("port", port, problems);
         }
         if let Some(id) = self.scheduler_cluster_id {
-            problems.within("scheduler_cluster_id", id, 1..=i64::MAX as u64);
+            problems.within("scheduler_cluster_id", id, 1..=MAX_ID);
         }
         check_places(
             self.idc.as_deref().unwrap_or_default(),
@@ -228,13 +228,13 @@ pub struct SchedulerFilter {
     pub location: Option<String>,
     /// Address.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[param(value_type = Option<Address>)]
+    #[param(value_type = Option<AddressSought>)]
     pub ip: Option<IpAddr>,
     /// Whether alive.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub state: Option<MemberState>,
     /// Cluster.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "super::id", skip_serializing_if = "Option::is_none")]
     pub scheduler_cluster_id: Option<u64>,
 }
 
@@ -277,7 +277,7 @@ pub struct SeedPeer {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct CreateSeedPeer {
     /// Name of its host.
-    #[schema(min_length = 1, max_length = 253, pattern = r"^\S+$")]
+    #[schema(min_length = 1, max_length = 253, pattern = r"^[^\s\u0000-\u001f\u007f-\u009f]+$")]
     pub host_name: String,
     /// What it is.
     pub r#type: SeedPeerType,
@@ -302,6 +302,7 @@ pub struct CreateSeedPeer {
     #[schema(max_length = 1024, nullable)]
     pub location: String,
     /// Its object storage port; 0: it has none.
+    #[schema(nullable)]
     #[serde(default, deserialize_with = "null_is_default")]
     pub object_storage_port: u16,
 }
@@ -311,7 +312,7 @@ impl Check for CreateSeedPeer {
         check_hostname(&self.host_name, problems);
         check_port("port", self.port, problems);
         check_port("download_port", self.download_port, problems);
-        problems.within("seed_peer_cluster_id", self.seed_peer_cluster_id, 1..=i64::MAX as u64);
+        problems.within("seed_peer_cluster_id", self.seed_peer_cluster_id, 1..=MAX_ID);
         check_places(&self.idc, &self.location, problems);
     }
 }
@@ -358,7 +359,7 @@ impl Check for UpdateSeedPeer {
             check_port("download_port", port, problems);
         }
         if let Some(id) = self.seed_peer_cluster_id {
-            problems.within("seed_peer_cluster_id", id, 1..=i64::MAX as u64);
+            problems.within("seed_peer_cluster_id", id, 1..=MAX_ID);
         }
         check_places(
             self.idc.as_deref().unwrap_or_default(),
@@ -387,7 +388,7 @@ pub struct SeedPeerFilter {
     pub location: Option<String>,
     /// Address.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[param(value_type = Option<Address>)]
+    #[param(value_type = Option<AddressSought>)]
     pub ip: Option<IpAddr>,
     /// gRPC port.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -396,7 +397,7 @@ pub struct SeedPeerFilter {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub state: Option<MemberState>,
     /// Cluster.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "super::id", skip_serializing_if = "Option::is_none")]
     pub seed_peer_cluster_id: Option<u64>,
 }
 

@@ -12,6 +12,7 @@ mod audit;
 mod check;
 mod cluster;
 mod cluster_config;
+mod cluster_half;
 mod cluster_match;
 mod member;
 mod setting;
@@ -21,7 +22,7 @@ pub use access::{
     CreateRole, CreateToken, Permission, PersonalAccessToken, TokenFilter, TokenState, UpdateToken, UserSession,
 };
 pub use account::{CreateUser, UpdateUser, User, UserFilter, UserState};
-pub use address::Address;
+pub use address::{Address, AddressSought};
 pub use application::{Application, CreateApplication, Priority, UpdateApplication, UrlPriority};
 pub use audit::{ActorType, Audit, AuditFilter, AuditState};
 pub use check::{Check, Problems};
@@ -30,6 +31,7 @@ pub use cluster_config::{
     Block, BlockList, DownloadBlock, PeerClusterConfig, SchedulerClusterConfig, Scopes, SeedPeerClusterConfig,
     TransferBlock,
 };
+pub use cluster_half::{CreateSchedulerCluster, CreateSeedPeerCluster, UpdateSchedulerCluster, UpdateSeedPeerCluster};
 pub use cluster_match::{ClusterMatch, ClusterVerdict, MatchQuery, Verdict};
 pub use member::{
     CreateScheduler, CreateSeedPeer, FEATURE_PREHEAT, FEATURE_SCHEDULE, MemberState, Scheduler, SchedulerConfig,
@@ -94,6 +96,20 @@ impl Check for Page {
     fn check(&self, problems: &mut Problems) {
         problems.within("page", self.page, 1..=u64::from(u32::MAX));
         problems.within("per_page", self.per_page, 1..=Self::MAX_PER_PAGE);
+    }
+}
+
+/// The highest id: no database keeps a higher one.
+pub const MAX_ID: u64 = i64::MAX as u64;
+
+/// An id to look for.
+fn id<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+    let id = Option::<u64>::deserialize(deserializer)?;
+    match id {
+        Some(id) if id > MAX_ID => Err(serde::de::Error::custom(format_args!(
+            "an id is at most {MAX_ID}, not {id}"
+        ))),
+        _ => Ok(id),
     }
 }
 

@@ -90,6 +90,6 @@ pub struct SettingFilter {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub value: Option<String>,
     /// Who made them.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "super::id", skip_serializing_if = "Option::is_none")]
     pub user_id: Option<u64>,
 }

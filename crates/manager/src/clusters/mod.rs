@@ -1,9 +1,10 @@
-//! Clusters: what an operator decides about them. A cluster is a scheduler cluster and a seed peer cluster with the same
-//! name, linked; its id is the scheduler cluster's.
+//! Clusters: what an operator decides about them. A cluster is a scheduler cluster and a seed peer cluster, linked, of the
+//! same name unless their names were changed one by one ([`halves`]); its id is the scheduler cluster's.
 //!
 //! Invariant: exactly one cluster is the default. Both doors come here; [`Clusters::snapshot`] serves the placement of
 //! peers and follows every change that this process makes at once, and another's when it is woken, or after a while.
 
+mod halves;
 mod snapshot;
 
 pub(crate) use snapshot::{Cluster, Snapshot};
@@ -31,6 +32,15 @@ pub(crate) const WHAT: &str = "cluster";
 
 /// How many are kept. Only the latest is used; with room for others a new one need not prove its worth to the cache.
 const SNAPSHOTS: u64 = 64;
+
+/// What a change is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Halves {
+    /// A cluster, whose halves have one name and description.
+    Both,
+    /// The scheduler half, which may be given another seed peer half.
+    Scheduler { give: Option<u64> },
+}
 
 /// All that can be asked about clusters. Clones are the same.
 #[derive(Debug, Clone)]
@@ -137,6 +147,10 @@ impl Clusters {
 
     /// Changes what `update` names and leaves the rest.
     pub(crate) async fn update(&self, id: u64, update: UpdateCluster, now: Time) -> Result<Cluster, Error> {
+        self.change(id, update, Halves::Both, now).await
+    }
+
+    async fn change(&self, id: u64, update: UpdateCluster, halves: Halves, now: Time) -> Result<Cluster, Error> {
         let mut problems = Problems::default();
         update.check(&mut problems);
         check_patterns(
@@ -147,14 +161,19 @@ impl Clusters {
         );
         refuse(problems)?;
         let transaction = self.write().await?;
-        let cluster = find(&transaction, id).await?;
+        let mut cluster = find(&transaction, id).await?;
+        if let Halves::Scheduler { give: Some(half) } = halves {
+            cluster.seed = halves::free(&transaction, half, Some(cluster.scheduler.id)).await?;
+            unlink(&transaction, cluster.scheduler.id).await?;
+            link(&transaction, cluster.scheduler.id, cluster.seed.id).await?;
+        }
         match update.is_default {
             Some(true) if !cluster.scheduler.is_default => no_default(&transaction, now).await?,
             Some(false) if cluster.scheduler.is_default => return Err(must_have_default(&cluster)),
             _ => {}
         }
         let name = update.name.clone().unwrap_or_default();
-        apply(&transaction, cluster, update, now)
+        apply(&transaction, cluster, (update, halves), now)
             .await
             .map_err(|error| Error::unless_exists(error, WHAT, &name))?;
         let cluster = find(&transaction, id).await?;
@@ -293,44 +312,60 @@ async fn no_default(transaction: &DatabaseTransaction, now: Time) -> Result<(), 
 }
 
 async fn insert(transaction: &DatabaseTransaction, create: CreateCluster, now: Time) -> Result<i64, DbErr> {
-    let scheduler_cluster_id = scheduler_cluster::Entity::insert(scheduler_cluster::ActiveModel {
+    let seed = seed_peer_cluster::ActiveModel {
         id: NotSet,
         name: Set(create.name.clone()),
         bio: Set(create.bio.clone()),
+        config: Set(Json(create.seed_peer_cluster_config.clone())),
+        created_at: Set(now),
+        updated_at: Set(now),
+    };
+    let id = insert_scheduler_half(transaction, create, now).await?;
+    let seed = seed_peer_cluster::Entity::insert(seed).exec(transaction).await?;
+    link(transaction, id, seed.last_insert_id).await?;
+    Ok(id)
+}
+
+async fn insert_scheduler_half(
+    transaction: &DatabaseTransaction,
+    create: CreateCluster,
+    now: Time,
+) -> Result<i64, DbErr> {
+    let row = scheduler_cluster::ActiveModel {
+        id: NotSet,
+        name: Set(create.name),
+        bio: Set(create.bio),
         config: Set(Json(create.scheduler_cluster_config)),
         client_config: Set(Json(create.peer_cluster_config)),
         scopes: Set(Json(create.scopes)),
         is_default: Set(create.is_default),
         created_at: Set(now),
         updated_at: Set(now),
-    })
-    .exec(transaction)
-    .await?
-    .last_insert_id;
-    let seed_peer_cluster_id = seed_peer_cluster::Entity::insert(seed_peer_cluster::ActiveModel {
-        id: NotSet,
-        name: Set(create.name),
-        bio: Set(create.bio),
-        config: Set(Json(create.seed_peer_cluster_config)),
-        created_at: Set(now),
-        updated_at: Set(now),
-    })
-    .exec(transaction)
-    .await?
-    .last_insert_id;
-    cluster_link::Entity::insert(cluster_link::ActiveModel {
-        scheduler_cluster_id: Set(scheduler_cluster_id),
-        seed_peer_cluster_id: Set(seed_peer_cluster_id),
-    })
-    .exec_without_returning(transaction)
-    .await?;
-    Ok(scheduler_cluster_id)
+    };
+    let made = scheduler_cluster::Entity::insert(row).exec(transaction).await?;
+    Ok(made.last_insert_id)
+}
+
+async fn link(transaction: &DatabaseTransaction, scheduler: i64, seed: i64) -> Result<(), DbErr> {
+    let row = cluster_link::ActiveModel {
+        scheduler_cluster_id: Set(scheduler),
+        seed_peer_cluster_id: Set(seed),
+    };
+    cluster_link::Entity::insert(row)
+        .exec_without_returning(transaction)
+        .await?;
+    Ok(())
+}
+
+async fn unlink(transaction: &DatabaseTransaction, scheduler: i64) -> Result<(), DbErr> {
+    cluster_link::Entity::delete_by_id(scheduler).exec(transaction).await?;
+    Ok(())
 }
 
 async fn apply(
     transaction: &DatabaseTransaction,
     cluster: Cluster,
-    update: UpdateCluster,
+    (update, halves): (UpdateCluster, Halves),
     now: Time,
 ) -> Result<(), DbErr> {
     let mut scheduler = cluster.scheduler.into_active_model();
@@ -338,12 +373,16 @@ async fn apply(
     scheduler.updated_at = Set(now);
     seed.updated_at = Set(now);
     if let Some(name) = update.name {
-        scheduler.name = Set(name.clone());
-        seed.name = Set(name);
+        if halves == Halves::Both {
+            seed.name = Set(name.clone());
+        }
+        scheduler.name = Set(name);
     }
     if let Some(bio) = update.bio {
-        scheduler.bio = Set(bio.clone());
-        seed.bio = Set(bio);
+        if halves == Halves::Both {
+            seed.bio = Set(bio.clone());
+        }
+        scheduler.bio = Set(bio);
     }
     if let Some(scopes) = update.scopes {
         scheduler.scopes = Set(Json(scopes));

@@ -10,6 +10,7 @@ pub use raw::*;
 
 use dragonfly_service::config::{Error, Problems};
 use dragonfly_service::tls;
+use http::{HeaderValue, Uri};
 use secrecy::{ExposeSecret, SecretString};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::num::NonZeroU32;
@@ -84,6 +85,8 @@ pub struct RestConfig {
     pub addr: SocketAddr,
     /// Its certificate and key.
     pub tls: Option<tls::Files>,
+    /// Origins of other pages that may call.
+    pub origins: Vec<HeaderValue>,
 }
 
 /// Users and their sessions.
@@ -118,6 +121,7 @@ impl TryFrom<Raw> for Config {
             None => any,
         };
         let rest_addr = listen_addr("server.rest.addr", &raw.server.rest.addr, any, &mut problems);
+        let origins = origins(&raw.server.rest.cors.allow_origins, &mut problems);
         let metrics_addr = listen_addr("metrics.addr", &raw.metrics.addr, any, &mut problems);
         let key = session_key(raw.auth.jwt.key, &mut problems, &mut warnings);
         problems.require(
@@ -146,6 +150,7 @@ impl TryFrom<Raw> for Config {
             rest: RestConfig {
                 addr: rest_addr,
                 tls: raw.server.rest.tls,
+                origins,
             },
             auth: AuthConfig {
                 realm: raw.auth.jwt.realm,
@@ -195,6 +200,29 @@ fn listen_addr(key: &str, text: &str, any: IpAddr, problems: &mut Problems) -> S
         );
         SocketAddr::new(any, 0)
     })
+}
+
+/// Origins as browsers write them: nothing else would ever match. `*` is none, since what calls has a session.
+fn origins(given: &[String], problems: &mut Problems) -> Vec<HeaderValue> {
+    let mut origins = Vec::new();
+    for origin in given {
+        let parsed = origin.parse::<Uri>().ok().filter(|uri| {
+            matches!(uri.scheme_str(), Some("http" | "https"))
+                && uri.authority().is_some_and(|authority| {
+                    *origin == format!("{}://{authority}", uri.scheme_str().unwrap_or_default())
+                        && !authority.as_str().contains('@')
+                })
+        });
+        match parsed.and_then(|_| HeaderValue::try_from(origin).ok()) {
+            Some(value) => origins.push(value),
+            None => problems.push(
+                "server.rest.cors.allowOrigins",
+                format_args!("{origin:?}"),
+                "write scheme, host and port only, such as https://console.example.org",
+            ),
+        }
+    }
+    origins
 }
 
 fn session_key(key: Option<SecretString>, problems: &mut Problems, warnings: &mut Vec<String>) -> Option<SecretString> {
@@ -270,6 +298,28 @@ mod tests {
             assert!(error.contains(key), "{key} in {error}");
         }
         assert!(!error.contains("short\""), "{error}");
+    }
+
+    #[test]
+    fn origins_are_written_as_browsers_write_them() {
+        let config = |origin: &str| -> Result<Config, Error> {
+            let text = format!("server:\n  rest:\n    cors: {{allowOrigins: ['{origin}']}}\n");
+            Config::try_from(dragonfly_service::config::parse::<Raw>(&text, "test").unwrap())
+        };
+        let origins = config("https://console.example.org:8443").unwrap().rest.origins;
+        assert_eq!(origins, ["https://console.example.org:8443"]);
+        for wrong in [
+            "*",
+            "null",
+            "console.example.org",
+            "https://a/",
+            "https://u@a",
+            "ftp://a",
+            "",
+        ] {
+            let error = config(wrong).unwrap_err().to_string();
+            assert!(error.contains("server.rest.cors.allowOrigins"), "{wrong}: {error}");
+        }
     }
 
     #[test]

@@ -126,6 +126,16 @@ config_section! {
         addr: String = ":8080".to_owned(),
         /// Certificate and key of the server; absent: no TLS.
         tls: Option<tls::Files> = None,
+        /// Which pages of other origins may call.
+        cors: Cors = Cors::default(),
+    }
+}
+
+config_section! {
+    /// Pages of other origins.
+    Cors {
+        /// Their origins, such as `https://console.example.org`; empty: none.
+        allow_origins: Vec<String> = Vec::new(),
     }
 }
 

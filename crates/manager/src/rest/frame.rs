@@ -1,15 +1,16 @@
-//! Around every request: an id, a span, a time limit, counting, and panics that stay inside.
+//! Around every request: an id, a span, a time limit, counting, panics that stay inside, and which other pages may call.
 
-use super::Rest;
 use super::error::Problem;
+use super::{Rest, page};
 use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use futures::FutureExt;
-use http::header::{CACHE_CONTROL, X_CONTENT_TYPE_OPTIONS};
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, LINK, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use std::panic::AssertUnwindSafe;
 use std::time::{Duration, Instant};
+use tower_http::cors::CorsLayer;
 use tracing::Instrument;
 
 /// Under which a request is known in the logs of both sides.
@@ -18,6 +19,8 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const MAX_REQUEST_ID: usize = 128;
 /// How long a request may take.
 const MAX_DURATION: Duration = Duration::from_secs(30);
+/// How long a browser may remember that a page may call.
+const PREFLIGHT: Duration = Duration::from_secs(3600);
 
 pub(super) async fn frame(State(rest): State<Rest>, mut request: Request, next: Next) -> Response {
     let id = request_id(request.headers());
@@ -42,6 +45,17 @@ pub(super) async fn frame(State(rest): State<Rest>, mut request: Request, next: 
         .entry(CACHE_CONTROL)
         .or_insert(HeaderValue::from_static("no-store"));
     response
+}
+
+/// Lets pages of these origins call, with the cookie of whoever looks at them. Browsers ask before they let them.
+pub(super) fn shared_with(origins: &[HeaderValue]) -> CorsLayer {
+    CorsLayer::new()
+        .allow_origin(origins.to_vec())
+        .allow_credentials(true)
+        .allow_methods([Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE])
+        .allow_headers([AUTHORIZATION, CONTENT_TYPE, REQUEST_ID])
+        .expose_headers([LINK, page::TOTAL, REQUEST_ID, RETRY_AFTER])
+        .max_age(PREFLIGHT)
 }
 
 async fn answer(request: Request, next: Next) -> Response {

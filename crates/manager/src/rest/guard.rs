@@ -86,6 +86,8 @@ pub(super) fn rule<'a>(method: &Method, path: &'a str) -> Rule<'a> {
         | ("GET" | "HEAD" | "DELETE", "users", [_, "sessions"], Some(id))
         | ("DELETE", "users", [_, "sessions", _], Some(id)) => Rule::Oneself(id, action),
         (_, "personal-access-tokens", _, _) => Rule::Own,
+        // No objects of their own.
+        (_, "scheduler-features", ..) => Rule::Right("schedulers", action),
         _ => Rule::Right(object, action),
     }
 }

@@ -1,11 +1,15 @@
 //! What requests carry: JSON bodies, queries, ids in paths.
 
 use super::error::Problem;
+use super::json;
+use super::openapi::values::MAX_QUERY_CHARS;
 use axum::body::Bytes;
-use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
+use axum::extract::{FromRequest, FromRequestParts, Path, Query, RawPathParams, Request};
+use dragonfly_api::rest::{MAX_ID, Problems};
 use http::StatusCode;
 use http::Uri;
 use http::request::Parts;
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use utoipa::IntoParams;
 use utoipa::openapi::Required;
@@ -27,7 +31,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Input<T> {
                 StatusCode::PAYLOAD_TOO_LARGE => Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "the body is too large"),
                 status => Problem::new(status, "the body can't be read"),
             })?;
-        serde_json::from_slice(&body)
+        json::read(&body)
             .map(Self)
             .map_err(|error| Problem::unprocessable(error.to_string()))
     }
@@ -46,22 +50,48 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Params<T> {
         let uri: Uri = format!("/?{}", given.join("&"))
             .parse()
             .map_err(|_| Problem::unprocessable("the query can't be read"))?;
+        let Query(pairs) = Query::<Vec<(String, String)>>::try_from_uri(&uri)
+            .map_err(|error| Problem::unprocessable(error.body_text()))?;
+        let mut problems = Problems::default();
+        for (name, value) in &pairs {
+            problems.chars(name, value, 0..=MAX_QUERY_CHARS);
+        }
+        if !problems.is_empty() {
+            return Err(Problem::unprocessable(problems.to_string()));
+        }
         Query::try_from_uri(&uri)
             .map(|Query(params)| Self(params))
             .map_err(|error| Problem::unprocessable(error.body_text()))
     }
 }
 
-/// The id in the path. What is no id names nothing.
-#[derive(Debug, Clone, Copy)]
+/// An id in the path. What is no id names nothing.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(try_from = "u64")]
 pub(super) struct Id(pub(super) u64);
+
+/// It can't be the id of a row.
+#[derive(Debug, thiserror::Error)]
+#[error("no row has this id")]
+pub(super) struct NoId;
+
+impl TryFrom<u64> for Id {
+    type Error = NoId;
+
+    fn try_from(id: u64) -> Result<Self, NoId> {
+        match id {
+            1..=MAX_ID => Ok(Self(id)),
+            _ => Err(NoId),
+        }
+    }
+}
 
 impl<S: Send + Sync> FromRequestParts<S> for Id {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let Segments(id) = Segments::from_request_parts(parts, state).await?;
-        Ok(Self(id))
+        Ok(id)
     }
 }
 
@@ -89,6 +119,12 @@ impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Segment
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let raw = RawPathParams::from_request_parts(parts, state).await;
+        let raw = raw.map_err(|_| Problem::no_such_page())?;
+        // No name has them, and not every database takes them.
+        if raw.iter().any(|(_, segment)| segment.contains(char::is_control)) {
+            return Err(Problem::no_such_page());
+        }
         let path = Path::<T>::from_request_parts(parts, state).await;
         path.map(|Path(segments)| Self(segments))
             .map_err(|_| Problem::no_such_page())

@@ -12,6 +12,7 @@ mod error;
 mod frame;
 mod guard;
 mod input;
+mod json;
 mod openapi;
 mod page;
 mod roles;
@@ -34,6 +35,7 @@ use dragonfly_service::tls::ServerTls;
 use dragonfly_service::web::{self, Limits};
 use error::Problem;
 use guard::CookieRules;
+use http::HeaderValue;
 use std::sync::Arc;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -57,6 +59,8 @@ pub(crate) struct Rest {
     pub(crate) realm: Arc<str>,
     pub(crate) cookie_readable: bool,
     pub(crate) tls: Option<ServerTls>,
+    /// Origins of pages, beside our own, that may call.
+    pub(crate) origins: Vec<HeaderValue>,
 }
 
 impl Rest {
@@ -74,13 +78,19 @@ impl Rest {
         let (api, _) = api(|topic, routes| self.waking(topic, routes)).split_for_parts();
         let (open, _) = open_api().split_for_parts();
         let (outside, _) = outside().split_for_parts();
-        Router::new()
+        let router = Router::new()
             .nest("/api/v1", self.guarded(api))
             .nest("/oapi/v1", self.guarded(open))
             .merge(outside)
+            .merge(document::reader())
             .method_not_allowed_fallback(|| async { Problem::method_not_allowed() })
             .fallback(|| async { Problem::no_such_page() })
-            .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
+            .layer(DefaultBodyLimit::max(MAX_BODY_BYTES));
+        let router = match self.origins.as_slice() {
+            [] => router,
+            origins => router.layer(frame::shared_with(origins)),
+        };
+        router
             .layer(middleware::from_fn_with_state(self.clone(), frame::frame))
             .with_state(self)
     }
@@ -141,7 +151,7 @@ fn open_api() -> OpenApiRouter<Rest> {
 
 /// What is outside of both.
 fn outside() -> OpenApiRouter<Rest> {
-    OpenApiRouter::default().routes(routes!(healthy))
+    document::as_before().routes(routes!(healthy))
 }
 
 /// The description of the API, a document of OpenAPI 3.1. `docs/openapi.json` is the same.
@@ -153,7 +163,7 @@ pub fn openapi() -> String {
 #[utoipa::path(
     get,
     path = "/healthy",
-    responses((status = 200, description = "It can", body = String, example = "OK")),
+    responses((status = 200, description = "It can", body = String, content_type = "application/json", example = "OK")),
 )]
 async fn healthy(State(rest): State<Rest>) -> Result<Json<&'static str>, Problem> {
     rest.store.ping().await.map_err(|error| {

@@ -8,7 +8,8 @@ use http::header::LINK;
 use http::{HeaderName, HeaderValue, Uri};
 use serde::Serialize;
 
-const TOTAL: HeaderName = HeaderName::from_static("x-total-count");
+/// How many entries there are on all pages.
+pub(super) const TOTAL: HeaderName = HeaderName::from_static("x-total-count");
 
 /// One page of `total` entries; `uri` is what the caller asked for.
 pub(super) fn respond<T: Serialize>(uri: &Uri, page: Page, total: u64, entries: &[T]) -> Response {

@@ -125,6 +125,7 @@ pub(super) async fn forbid(
 #[utoipa::path(
     get,
     path = "/permissions",
+    operation_id = "list",
     responses((status = 200, description = "Done", body = Vec<Permission>)),
 )]
 pub(super) async fn permissions(State(rest): State<Rest>) -> Json<Vec<Permission>> {

@@ -10,7 +10,9 @@ use crate::store::entity::scheduler::Entity;
 use axum::Json;
 use axum::extract::{OriginalUri, State};
 use axum::response::Response;
-use dragonfly_api::rest::{CreateScheduler, Message, Page, Scheduler, SchedulerFilter, UpdateScheduler};
+use dragonfly_api::rest::{
+    CreateScheduler, FEATURE_PREHEAT, FEATURE_SCHEDULE, Message, Page, Scheduler, SchedulerFilter, UpdateScheduler,
+};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -19,6 +21,7 @@ pub(super) fn routes() -> OpenApiRouter<Rest> {
     OpenApiRouter::default()
         .routes(routes!(list, create))
         .routes(routes!(get, update, delete))
+        .routes(routes!(features))
 }
 
 /// Lists schedulers.
@@ -102,4 +105,15 @@ pub(super) async fn update(
 )]
 pub(super) async fn delete(State(rest): State<Rest>, Id(id): Id) -> Result<(), Problem> {
     Ok(members::delete::<Entity>(rest.store.db(), id).await?)
+}
+
+/// Lists what a scheduler may be made for.
+#[utoipa::path(
+    get,
+    path = "/scheduler-features",
+    operation_id = "list",
+    responses((status = 200, description = "Done", body = Vec<String>, example = json!(["schedule", "preheat"]))),
+)]
+pub(super) async fn features() -> Json<[&'static str; 2]> {
+    Json([FEATURE_SCHEDULE, FEATURE_PREHEAT])
 }

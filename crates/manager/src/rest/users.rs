@@ -231,7 +231,7 @@ pub(super) async fn roles(State(rest): State<Rest>, Id(id): Id) -> Result<Json<V
 pub(super) async fn grant(
     State(rest): State<Rest>,
     Extension(caller): Extension<Caller>,
-    Segments((id, role)): Segments<(u64, String)>,
+    Segments((Id(id), role)): Segments<(Id, String)>,
 ) -> Result<(), Problem> {
     Ok(rest.users.grant(&caller, id, &role).await?)
 }
@@ -249,7 +249,7 @@ pub(super) async fn grant(
 pub(super) async fn revoke(
     State(rest): State<Rest>,
     Extension(caller): Extension<Caller>,
-    Segments((id, role)): Segments<(u64, String)>,
+    Segments((Id(id), role)): Segments<(Id, String)>,
 ) -> Result<(), Problem> {
     Ok(rest.users.revoke(&caller, id, &role).await?)
 }
@@ -279,7 +279,7 @@ pub(super) async fn sessions(
 pub(super) async fn end_session(
     State(rest): State<Rest>,
     Extension(caller): Extension<Caller>,
-    Segments((id, session)): Segments<(u64, String)>,
+    Segments((Id(id), session)): Segments<(Id, String)>,
 ) -> Result<(), Problem> {
     Ok(rest.users.end_session(&caller, id, &session).await?)
 }

@@ -13,7 +13,7 @@ mod throttle;
 mod tokens;
 
 pub(crate) use password::{Error as HashError, Hasher};
-pub(crate) use rights::Action;
+pub(crate) use rights::{ACTIONS, Action, OBJECTS};
 pub(crate) use session::{Sessions, key_in};
 pub(crate) use tokens::tokens_open;
 

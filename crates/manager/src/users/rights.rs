@@ -32,6 +32,9 @@ pub(super) const READ: &str = "read";
 /// The action that is all actions.
 pub(super) const CHANGE: &str = "*";
 
+/// All actions.
+pub(crate) const ACTIONS: [&str; 2] = [READ, CHANGE];
+
 /// What a caller wants to do with a kind of object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Action {
@@ -84,7 +87,7 @@ impl Users {
     /// Every right that can be given.
     pub(crate) fn permissions(&self) -> Vec<Permission> {
         let every = |object: &'static str| {
-            [READ, CHANGE].map(|action| Permission {
+            ACTIONS.map(|action| Permission {
                 object: object.to_owned(),
                 action: action.to_owned(),
             })

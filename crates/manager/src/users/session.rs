@@ -149,6 +149,7 @@ impl Users {
 
     /// The open sessions of a user, newest first.
     pub(crate) async fn sessions_of(&self, caller: &Caller, user: u64, now: Time) -> Result<Vec<UserSession>, Error> {
+        self.get(user).await?;
         let rows = Entity::find()
             .filter(Column::UserId.eq(row_id(user)))
             .filter(Column::ExpiresAt.gt(now))

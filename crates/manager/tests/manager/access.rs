@@ -5,7 +5,7 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
 const FIRST: &str = "first horse";
-const OWN: &str = "battery staple";
+pub(crate) const OWN: &str = "battery staple";
 
 /// A user made by root, who has set a password of his own.
 pub(crate) async fn user(room: &Room, root: &Api, name: &str) -> (u64, Api) {

@@ -7,14 +7,17 @@
 
 mod access;
 mod audit;
+mod contract;
 mod engines;
 mod grpc;
+mod halves;
 mod matching;
 mod members;
 mod placement;
 mod replicas;
 mod rest;
 mod room;
+mod schemathesis;
 mod settings;
 mod start;
 mod tls;

@@ -2,6 +2,8 @@
 //! adds what follows from where the handler stands: what the guard and the extractors answer, who may call, the tag (the
 //! kind of object to which a right is needed) and the id of the operation.
 
+pub(super) mod values;
+
 use super::guard::{self, Rule};
 use super::{api, open_api, outside};
 use crate::users::{Action, tokens_open};
@@ -40,7 +42,9 @@ const TAGS: &[(&str, &str)] = &[
     ("audits", "What was done, by whom"),
     ("applications", "Applications and the priorities of their downloads"),
     ("configs", "Settings that are changed while the manager runs"),
+    ("scheduler-features", "What schedulers can be made for"),
     ("openapi.json", "This description"),
+    ("swagger", "This description, for people at `/swagger/`"),
     ("healthy", "Whether the manager can do its work"),
 ];
 
@@ -50,15 +54,13 @@ const TOKEN: &str = "personal_access_token";
 
 /// The document, as it is served and committed.
 pub(crate) fn document() -> String {
-    let mut text = description()
-        .to_pretty_json()
-        .expect("strings are the keys of all its maps");
-    text.push('\n');
-    text
+    let mut document = serde_json::to_value(description()).expect("strings are the keys of all its maps");
+    values::complete(&mut document);
+    format!("{document:#}\n")
 }
 
 /// The description of all routes.
-pub(super) fn description() -> OpenApi {
+fn description() -> OpenApi {
     let mut whole = OpenApi::default()
         .nest("/api/v1", api(|_, routes| routes).into_openapi())
         .nest("/oapi/v1", open_api().into_openapi());

@@ -1,0 +1,128 @@
+//! How long the manager's answers take: a real manager on SQLite, full of members, under load from both doors at once.
+//!
+//! Callers and manager share the machine's cores, and the same run measures `GET /healthy`, which does next to nothing: what a
+//! list costs beyond that is the manager's own.
+
+mod load;
+mod room;
+
+use anyhow::{Context, Result, ensure};
+use load::{Load, Times};
+use room::Room;
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// What a list may take at the 99th percentile.
+const GOAL: Duration = Duration::from_millis(100);
+/// Between these the record of the last run stands.
+const BEGIN: &str = "<!-- bench manager: begin -->\n";
+const END: &str = "<!-- bench manager: end -->\n";
+
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// Schedulers, spread evenly over ten clusters
+    #[arg(long, default_value_t = 1000)]
+    schedulers: u32,
+    /// Requests of each kind
+    #[arg(long, default_value_t = 5000)]
+    requests: u32,
+    /// Callers at a time
+    #[arg(long, default_value_t = 16)]
+    callers: u32,
+    /// File in which the result takes the place of the last one
+    #[arg(long)]
+    record: Option<PathBuf>,
+}
+
+/// One line of the result.
+struct Row {
+    what: String,
+    times: Times,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let rows = runtime.block_on(measured(arguments))?;
+    let table = table(&rows, arguments)?;
+    print!("{table}");
+    if let Some(file) = &arguments.record {
+        record(file, &table)?;
+    }
+    for row in &rows {
+        ensure!(
+            row.times.p99() < GOAL,
+            "{}: p99 is {:?}, the goal is {GOAL:?}",
+            row.what,
+            row.times.p99()
+        );
+    }
+    Ok(())
+}
+
+async fn measured(arguments: &Arguments) -> Result<Vec<Row>> {
+    let room = Room::start().await?;
+    eprintln!("registering {} schedulers", arguments.schedulers);
+    let held = room.fill(arguments.schedulers, arguments.callers).await?;
+    let load = Load {
+        requests: arguments.requests,
+        callers: arguments.callers,
+    };
+    let pages = u64::from(arguments.schedulers.div_ceil(room::PER_PAGE));
+    let mut rows = Vec::new();
+    let mut add = |what: &str, times: Times| {
+        rows.push(Row {
+            what: what.to_owned(),
+            times,
+        });
+    };
+    // Once without counting, so that connections are open and caches as warm as they get.
+    load.brief().run(|_| room.healthy()).await?;
+    add("`GET /healthy`, the bound", load.run(|_| room.healthy()).await?);
+    add(
+        "`GET /api/v1/schedulers`, page by page",
+        load.run(|n| room.schedulers(n % pages + 1)).await?,
+    );
+    add("`ListSchedulers` of gRPC", load.run(|n| room.list_schedulers(n)).await?);
+    let (rest, grpc) = tokio::join!(
+        load.run(|n| room.schedulers(n % pages + 1)),
+        load.run(|n| room.list_schedulers(n))
+    );
+    add("`GET /api/v1/schedulers`, both at once", rest?);
+    add("`ListSchedulers`, both at once", grpc?);
+    room.stop(held).await?;
+    Ok(rows)
+}
+
+fn table(rows: &[Row], arguments: &Arguments) -> Result<String> {
+    let cores = std::thread::available_parallelism()?;
+    let bound = &rows.first().context("nothing was measured")?.times;
+    let mut text = format!(
+        "{} schedulers in ten clusters, {} callers at a time, {} requests of each kind, {cores} cores for callers and manager:\n\n\
+         | what | p50 | p99 | p99 / bound |\n|---|---|---|---|\n",
+        arguments.schedulers, arguments.callers, arguments.requests
+    );
+    for row in rows {
+        let (p50, p99) = (row.times.p50(), row.times.p99());
+        writeln!(
+            text,
+            "| {} | {:.2} ms | {:.2} ms | {:.1} |",
+            row.what,
+            p50.as_secs_f64() * 1e3,
+            p99.as_secs_f64() * 1e3,
+            p99.as_secs_f64() / bound.p99().as_secs_f64()
+        )?;
+    }
+    Ok(text)
+}
+
+fn record(file: &Path, table: &str) -> Result<()> {
+    let text = std::fs::read_to_string(file).with_context(|| format!("reading {}", file.display()))?;
+    let parts = text.split_once(BEGIN).and_then(|(before, rest)| {
+        let (_, after) = rest.split_once(END)?;
+        Some((before, after))
+    });
+    let (before, after) = parts.with_context(|| format!("{} has no place marked {BEGIN:?}", file.display()))?;
+    std::fs::write(file, format!("{before}{BEGIN}{table}{END}{after}"))?;
+    Ok(())
+}

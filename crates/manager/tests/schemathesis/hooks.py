@@ -1,0 +1,44 @@
+"""Who calls: a user with a session, which is opened again after a call that ends it."""
+
+import json
+import os
+import urllib.request
+
+import schemathesis
+
+BASE = os.environ["MANAGER"]
+NAME = os.environ["MANAGER_USER"]
+PASSWORD = os.environ["MANAGER_PASSWORD"]
+
+# What ends sessions when it succeeds.
+ENDING = {
+    ("POST", "/api/v1/users/signout"),
+    ("POST", "/api/v1/users/{id}/reset_password"),
+    ("DELETE", "/api/v1/users/{id}/sessions"),
+    ("DELETE", "/api/v1/users/{id}/sessions/{session}"),
+}
+
+
+def signed_in():
+    body = json.dumps({"name": NAME, "password": PASSWORD}).encode()
+    with urllib.request.urlopen(f"{BASE}/api/v1/users/signin", body) as answer:
+        return json.load(answer)["token"]
+
+
+token = signed_in()
+
+
+@schemathesis.auth(refresh_interval=None)
+class Session:
+    def get(self, case, context):
+        return token
+
+    def set(self, case, data, context):
+        case.headers["Authorization"] = f"Bearer {data}"
+
+
+@schemathesis.hook
+def after_call(context, case, response):
+    global token
+    if response.status_code == 200 and (case.method.upper(), case.path) in ENDING:
+        token = signed_in()
