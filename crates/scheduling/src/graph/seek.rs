@@ -125,7 +125,7 @@ impl Graph {
     }
 
     /// How many of a child's parents are not slow.
-    pub(super) fn good_parents(&self, key: &PeerKey) -> usize {
+    fn good_parents(&self, key: &PeerKey) -> usize {
         let Some(task) = self.tasks.get(&key.task) else {
             return 0;
         };

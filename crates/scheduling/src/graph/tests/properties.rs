@@ -154,10 +154,9 @@ impl World {
             return; // It left by a later decision of the same event.
         };
         assert!(!more.is_empty() && peer.ask.listens);
-        // Slow ones do not count, but are not gathered for ever.
-        let (good, all) = (graph.good_parents(child), peer.parents.len());
-        let most = graph.config.parents;
-        assert!(good <= most && all <= 2 * most, "{child}: {:?}", peer.parents);
+        // Slow ones do not count, but are not gathered for ever; who is slow may change.
+        let most = 2 * graph.config.parents;
+        assert!(peer.parents.len() <= most, "{child}: {:?}", peer.parents);
         for parent in more.iter().filter_map(|parent| task.peers.get(&parent.peer)) {
             let lack = peer.lack(task.content.pieces);
             assert!(lack.met_by(parent.stock()), "{child}: nothing to get there");
