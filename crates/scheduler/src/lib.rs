@@ -14,6 +14,7 @@ mod grpc;
 mod hosts;
 mod manager;
 mod metrics;
+mod rules;
 mod scheduler;
 mod seeds;
 mod translate;

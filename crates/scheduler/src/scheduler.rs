@@ -6,8 +6,9 @@ use crate::config::{Config, ManagerConfig};
 use crate::credentials::Numbering;
 use crate::grpc::{self, Grpc};
 use crate::hosts::{self, Hosts};
-use crate::manager::{Place, Relation};
+use crate::manager::{Place, Relation, Told};
 use crate::metrics::Counts;
+use crate::rules::Rules;
 use crate::seeds::Seeds;
 use dragonfly_service::fs::{self, DataDir};
 use dragonfly_service::grpc::ConnectError;
@@ -171,8 +172,10 @@ impl Scheduler {
         let counts = Counts::new(&metrics);
         let (brain, commands) = Brain::new();
         let (applications, known_applications) = watch::channel(Arc::<Applications>::default());
+        let (rules, known_rules) = watch::channel(Arc::<Rules>::default());
         if let Some((manager, tls, place)) = self.manager {
-            let relation = Relation::new(manager, tls.as_ref(), place, brain.clone(), applications)?;
+            let told = Told { applications, rules };
+            let relation = Relation::new(manager, tls.as_ref(), place, brain.clone(), told)?;
             workers.spawn("relation with the manager", relation.keep(workers.cancel_token()));
         }
         let owner = Owner::new(Parts {
@@ -190,6 +193,7 @@ impl Scheduler {
             hosts: self.hosts,
             counts,
             applications: known_applications,
+            rules: known_rules,
             numbering: Numbering::default(),
             requests_per_second: self.config.grpc.requests_per_second,
             tls: self.grpc_tls,

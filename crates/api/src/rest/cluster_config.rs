@@ -1,7 +1,7 @@
 //! What an operator decides for a cluster. These objects are kept by the manager, shown by REST and sent to schedulers
 //! and peers as bytes in `manager.v2`, always with the same field names.
 
-use super::{Check, Problems, null_is_default};
+use super::{BlockList, Check, Problems, null_is_default};
 use serde::{Deserialize, Serialize};
 
 /// Which peers a cluster serves. A peer's cluster is found by CIDR, then hostname, then IDC, then location.
@@ -126,6 +126,9 @@ impl Default for PeerClusterConfig {
 impl Check for PeerClusterConfig {
     fn check(&self, problems: &mut Problems) {
         problems.within("peer_cluster_config.load_limit", u64::from(self.load_limit), 1..=2000);
+        if let Some(list) = &self.block_list {
+            list.check_as("peer_cluster_config.block_list", problems);
+        }
     }
 }
 
@@ -156,91 +159,15 @@ impl Check for SeedPeerClusterConfig {
             u64::from(self.load_limit),
             1..=50_000,
         );
+        if let Some(list) = &self.block_list {
+            list.check_as("seed_peer_cluster_config.block_list", problems);
+        }
     }
-}
-
-/// What peers refuse, by kind of task. Lists are never `null` when written, and may be when read.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct BlockList {
-    /// Ordinary tasks.
-    #[serde(deserialize_with = "null_is_default")]
-    pub task: DownloadBlock,
-    /// Persistent tasks.
-    #[serde(deserialize_with = "null_is_default")]
-    pub persistent_task: TransferBlock,
-    /// Persistent cache tasks.
-    #[serde(deserialize_with = "null_is_default")]
-    pub persistent_cache_task: TransferBlock,
-}
-
-impl BlockList {
-    /// All URL patterns, which are regular expressions.
-    pub fn url_patterns(&self) -> impl Iterator<Item = &str> {
-        [
-            &self.task.download,
-            &self.persistent_task.download,
-            &self.persistent_task.upload,
-            &self.persistent_cache_task.download,
-            &self.persistent_cache_task.upload,
-        ]
-        .into_iter()
-        .flat_map(|block| block.urls.iter().map(String::as_str))
-    }
-}
-
-/// What is refused of tasks that are only downloaded.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct DownloadBlock {
-    /// Downloads.
-    #[serde(deserialize_with = "null_is_default")]
-    pub download: Block,
-}
-
-/// What is refused of tasks that are downloaded and uploaded.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct TransferBlock {
-    /// Downloads.
-    #[serde(deserialize_with = "null_is_default")]
-    pub download: Block,
-    /// Uploads.
-    #[serde(deserialize_with = "null_is_default")]
-    pub upload: Block,
-}
-
-/// A request that matches any of these is refused.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Block {
-    /// Names of applications.
-    #[serde(deserialize_with = "null_is_default")]
-    pub applications: Vec<String>,
-    /// Regular expressions that are searched in the URL.
-    #[serde(deserialize_with = "null_is_default")]
-    pub urls: Vec<String>,
-    /// Tags.
-    #[serde(deserialize_with = "null_is_default")]
-    pub tags: Vec<String>,
-    /// Priorities; not used for uploads.
-    #[serde(deserialize_with = "null_is_default")]
-    pub priorities: Vec<u32>,
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_block_list_is_read_with_nulls_and_written_without() {
-        let read: BlockList =
-            serde_json::from_str(r#"{"task":{"download":{"urls":null,"tags":["t"]}},"persistent_task":null}"#).unwrap();
-        assert_eq!(read.task.download.tags, ["t"]);
-        let written = serde_json::to_string(&read).unwrap();
-        assert!(!written.contains("null"), "{written}");
-        assert!(written.contains(r#""urls":[]"#), "{written}");
-    }
 
     #[test]
     fn limits_that_are_left_out_have_their_defaults_and_the_others_are_checked() {

@@ -8,6 +8,7 @@ mod access;
 mod account;
 mod application;
 mod audit;
+mod block_list;
 mod check;
 mod cluster;
 mod cluster_config;
@@ -22,12 +23,10 @@ pub use access::{
 pub use account::{CreateUser, UpdateUser, User, UserFilter, UserState};
 pub use application::{Application, CreateApplication, Priority, UpdateApplication, UrlPriority};
 pub use audit::{ActorType, Audit, AuditFilter, AuditState};
+pub use block_list::{Block, BlockList, DownloadBlock, TransferBlock};
 pub use check::{Check, Problems};
 pub use cluster::{Cluster, CreateCluster, SchedulerCluster, SeedPeerCluster, UpdateCluster};
-pub use cluster_config::{
-    Block, BlockList, DownloadBlock, PeerClusterConfig, SchedulerClusterConfig, Scopes, SeedPeerClusterConfig,
-    TransferBlock,
-};
+pub use cluster_config::{PeerClusterConfig, SchedulerClusterConfig, Scopes, SeedPeerClusterConfig};
 pub use cluster_match::{ClusterMatch, ClusterVerdict, MatchQuery, Verdict};
 pub use member::{
     CreateScheduler, CreateSeedPeer, FEATURE_PREHEAT, FEATURE_SCHEDULE, MemberState, Scheduler, SchedulerConfig,

@@ -9,6 +9,7 @@ use crate::brain::Brain;
 use crate::credentials::Numbering;
 use crate::hosts::Hosts;
 use crate::metrics::Counts;
+use crate::rules::Rules;
 use dragonfly_api::scheduler::scheduler_server::SchedulerServer;
 use dragonfly_service::Workers;
 use dragonfly_service::grpc::{self, Limits};
@@ -44,6 +45,7 @@ pub(crate) struct Grpc {
     pub(crate) hosts: Hosts,
     pub(crate) counts: Counts,
     pub(crate) applications: watch::Receiver<Arc<Applications>>,
+    pub(crate) rules: watch::Receiver<Arc<Rules>>,
     pub(crate) numbering: Numbering,
     pub(crate) requests_per_second: NonZeroU32,
     pub(crate) tls: Option<ServerTls>,
