@@ -141,6 +141,7 @@ Examples:
   manager --config /etc/dragonfly/manager.yaml
   manager --config manager.yaml --check-config
   manager --print-config
+  manager ca --help
 
 DRAGONFLY_INITIAL_ROOT_PASSWORD is the password (8 to 20 characters) that the first start gives to root.
 

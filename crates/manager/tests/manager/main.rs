@@ -7,6 +7,7 @@
 
 mod access;
 mod audit;
+mod authority;
 mod engines;
 mod grpc;
 mod matching;
