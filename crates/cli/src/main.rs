@@ -69,8 +69,10 @@ async fn run(verb: Verb) -> Result<(), Failure> {
         Verb::Dfdaemon(args) => Box::pin(program::main::<Peer>(args, |_| {}, cancel)).await,
         Verb::Scheduler(args) => Box::pin(program::main::<Scheduler>(args, |_| {}, cancel)).await,
         Verb::Manager(args) => {
-            let password = args.initial_root_password;
-            let adjust = |config: &mut dragonfly_manager::Config| config.initial_root_password = password;
+            let adjust = |config: &mut dragonfly_manager::Config| {
+                config.initial_root_password = args.initial_root_password;
+                config.first_token = args.first_token;
+            };
             Box::pin(program::main::<Manager>(args.program, adjust, cancel)).await
         }
         Verb::Completions { .. } | Verb::Dfinit(_) => Ok(()),

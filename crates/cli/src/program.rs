@@ -45,6 +45,10 @@ pub(crate) struct ManagerArgs {
     /// Comes from the environment only, where other users of the host don't see it.
     #[arg(long, hide = true, hide_env_values = true, env = "DRAGONFLY_INITIAL_ROOT_PASSWORD")]
     pub(crate) initial_root_password: Option<SecretString>,
+
+    /// Likewise.
+    #[arg(long, hide = true, hide_env_values = true, env = "DRAGONFLY_PAT")]
+    pub(crate) first_token: Option<SecretString>,
 }
 
 /// What the manager's program does beside being a manager.

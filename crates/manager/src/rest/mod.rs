@@ -11,6 +11,7 @@ mod error;
 mod frame;
 mod guard;
 mod input;
+mod origin;
 mod page;
 mod roles;
 mod schedulers;
@@ -31,6 +32,7 @@ use dragonfly_service::tls::ServerTls;
 use dragonfly_service::web::{self, Limits};
 use error::Problem;
 use guard::CookieRules;
+use ipnet::IpNet;
 use std::sync::Arc;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -51,6 +53,8 @@ pub(crate) struct Rest {
     /// Shown to those who have to sign in.
     pub(crate) realm: Arc<str>,
     pub(crate) cookie_readable: bool,
+    /// The proxies before this door.
+    pub(crate) trusted_proxies: Arc<[IpNet]>,
     pub(crate) tls: Option<ServerTls>,
 }
 
@@ -82,6 +86,10 @@ impl Rest {
             .fallback(|| async { Problem::no_such_page() })
             .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
             .layer(middleware::from_fn_with_state(self.clone(), frame::frame))
+            .layer(middleware::from_fn_with_state(
+                self.trusted_proxies.clone(),
+                origin::origin,
+            ))
             .with_state(self)
     }
 
@@ -120,6 +128,7 @@ fn users() -> Router<Rest> {
     Router::new()
         .route("/users/signin", post(users::sign_in))
         .route("/users/signout", post(users::sign_out))
+        .route("/users/refresh_token", post(users::refresh))
         // Where the console of Dragonfly 2.5 makes users; it takes the same right here.
         .route("/users/signup", post(users::create))
         .route("/users", get(users::list).post(users::create))

@@ -40,6 +40,15 @@ pub(super) async fn sign_out(
     Ok([(SET_COOKIE, rest.cookie().removal())])
 }
 
+pub(super) async fn refresh(
+    State(rest): State<Rest>,
+    Extension(caller): Extension<Caller>,
+    ConnectInfo(from): ConnectInfo<SocketAddr>,
+) -> Result<impl IntoResponse, Problem> {
+    let session = rest.users.refresh(&caller, attempt(from)).await?;
+    Ok(([(SET_COOKIE, rest.cookie().of(&session))], Json(session)))
+}
+
 pub(super) async fn reset_password(
     State(rest): State<Rest>,
     Extension(caller): Extension<Caller>,
