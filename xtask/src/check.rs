@@ -5,7 +5,7 @@ use std::time::Instant;
 use anyhow::{Result, bail};
 
 use crate::cargo::{cargo, step, succeed};
-use crate::deps;
+use crate::{deps, openapi};
 
 /// Runs every check and fails if one didn't hold, after all of them were tried.
 pub(crate) fn run() -> Result<String> {
@@ -19,9 +19,10 @@ pub(crate) fn run() -> Result<String> {
         "--deny",
         "warnings",
     ];
-    // By the whole workspace, so that what it builds is what the tests use afterwards.
+    // By the whole workspace, so that what they build is what the tests use afterwards.
     let descriptors = ["test", "--locked", "--workspace", "--test", "descriptors"];
-    let checks: [(&str, &dyn Fn() -> Result<()>); 5] = [
+    let openapi = ["test", "--locked", "--workspace", "--test", openapi::TEST];
+    let checks: [(&str, &dyn Fn() -> Result<()>); 6] = [
         ("formatting", &|| succeed(&mut cargo(&["fmt", "--all", "--check"]))),
         ("lock file fresh", &|| {
             succeed(cargo(&["metadata", "--locked", "--format-version=1"]).stdout(std::process::Stdio::null()))
@@ -30,6 +31,9 @@ pub(crate) fn run() -> Result<String> {
         ("lints", &|| succeed(&mut cargo(&clippy))),
         ("descriptors of the wire", &|| {
             succeed(cargo(&descriptors).stdout(std::io::stderr()))
+        }),
+        ("description of REST fresh", &|| {
+            succeed(cargo(&openapi).stdout(std::io::stderr()))
         }),
     ];
     let mut failed = Vec::new();

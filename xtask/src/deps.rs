@@ -19,7 +19,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("source", &["model"]),
     ("transfer", &["model", "storage", "source"]),
     ("manager", &["model", "api", "service", "source"]),
-    ("scheduler", &["model", "api", "service", "scheduling"]),
+    ("scheduler", &["model", "api", "service", "scheduling", "source"]),
     ("peer", &["model", "api", "service", "storage", "source", "transfer"]),
     ("cli", &["model", "api", "service", "manager", "scheduler", "peer"]),
     ("testkit", ANY),

@@ -7,6 +7,7 @@ mod cargo;
 mod check;
 mod deps;
 mod lab;
+mod openapi;
 mod test;
 mod up;
 mod verb;

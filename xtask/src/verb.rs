@@ -3,7 +3,7 @@
 use anyhow::Result;
 use clap::Subcommand;
 
-use crate::{bench, check, deps, lab, test, up};
+use crate::{bench, check, deps, lab, openapi, test, up};
 
 #[derive(Subcommand)]
 pub(crate) enum Verb {
@@ -29,6 +29,8 @@ pub(crate) enum Verb {
     },
     /// Check the arrows between the rooms and the size of the files
     Deps,
+    /// Write docs/openapi.json, the description of the manager's REST API, anew from the code
+    Openapi,
     /// Run two clusters under one manager in network namespaces: `lab up`, `lab down`, `lab exec HOST -- COMMAND`
     #[command(disable_help_flag = true)]
     Lab {
@@ -54,6 +56,7 @@ impl Verb {
             Self::Test { suite } => test::run(suite),
             Self::Bench { words } => bench::run(&words),
             Self::Deps => deps::run(),
+            Self::Openapi => openapi::run(),
             Self::Lab { words } => lab::run(&words),
             Self::Article { words } => lab::run(&[vec!["article".to_owned()], words].concat()),
         }

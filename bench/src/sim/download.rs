@@ -5,6 +5,7 @@ use super::network::Time;
 use dragonfly_model::{PeerId, PieceLayout, PieceNumber};
 use dragonfly_scheduling::PeerKey;
 use dragonfly_transfer::{Plan, Wanted};
+use std::collections::HashMap;
 use std::ops::Range;
 
 /// Pieces under way at the same time, as a peer does by default.
@@ -40,6 +41,8 @@ pub(super) struct Download {
     pub(super) followers: Vec<u32>,
     /// Pieces in the order in which they came.
     pub(super) landed: Vec<u32>,
+    /// How often each piece was given to somebody, by its number.
+    pub(super) given: HashMap<u32, u32>,
     /// Whether the scheduler owes an answer.
     pub(super) asked: bool,
     /// It said that it began.
@@ -66,6 +69,7 @@ impl Download {
             following: Vec::new(),
             followers: Vec::new(),
             landed: Vec::new(),
+            given: HashMap::new(),
             asked: false,
             begun: false,
             streams: Vec::new(),

@@ -7,7 +7,19 @@
 //! of a receiver's link is lost here.
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BinaryHeap, VecDeque};
+
+/// A change of a share by less than this part of it changes no other share.
+const SMALL: f64 = 0.02;
+/// Links that are shared anew because one flow came or went.
+const MOST_SHARINGS: usize = 256;
+
+/// One end of a link.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Side {
+    Up(Node),
+    Down(Node),
+}
 
 /// Nanoseconds since the beginning.
 pub(super) type Time = u64;
@@ -37,6 +49,8 @@ struct Flow {
     left: f64,
     /// Bytes per second.
     rate: f64,
+    /// What the receiver would take, at most.
+    granted: f64,
     since: Time,
     /// When its earliest entry in the queue is due.
     noted: Time,
@@ -49,6 +63,8 @@ struct Flow {
 struct Links {
     up: f64,
     down: f64,
+    /// What a flow that takes all that it can get would get of the link up.
+    offer: f64,
     sending: Vec<u32>,
     receiving: Vec<u32>,
 }
@@ -59,8 +75,7 @@ pub(super) struct Network {
     flows: Vec<Flow>,
     free: Vec<u32>,
     ends: BinaryHeap<Reverse<(Time, u32, u32)>>,
-    shares: Vec<(f64, u32)>,
-    senders: Vec<Node>,
+    open: VecDeque<Side>,
 }
 
 impl Network {
@@ -82,6 +97,7 @@ impl Network {
             cargo,
             left: bytes,
             rate: 0.0,
+            granted: f64::INFINITY,
             since: now,
             noted: Time::MAX,
             age: 0,
@@ -152,39 +168,84 @@ impl Network {
         cargo
     }
 
-    /// Shares the links anew after a flow between these nodes came or went.
+    /// Shares the links anew after a flow between these nodes came or went. What changes on one side of a flow may change
+    /// the other, so it goes on until changes are small.
     fn share(&mut self, now: Time, from: Node, to: Node) {
-        let mut senders = std::mem::take(&mut self.senders);
-        senders.clear();
-        senders.push(from);
-        for id in &self.nodes[to as usize].receiving {
-            let sender = self.flows[*id as usize].from;
-            if !senders.contains(&sender) {
-                senders.push(sender);
+        let mut open = std::mem::take(&mut self.open);
+        open.clear();
+        open.extend([Side::Up(from), Side::Down(to)]);
+        for _ in 0..MOST_SHARINGS {
+            let Some(side) = open.pop_front() else { break };
+            let changed = match side {
+                Side::Up(node) => self.share_up(now, node),
+                Side::Down(node) => self.share_down(node),
+            };
+            for side in changed {
+                if !open.contains(&side) {
+                    open.push_back(side);
+                }
             }
         }
-        for sender in &senders {
-            self.share_up(now, *sender);
+        // Whatever was left open: what is granted now holds.
+        for side in open.drain(..) {
+            if let Side::Up(node) = side {
+                self.share_up(now, node);
+            }
         }
-        self.senders = senders;
+        self.open = open;
     }
 
-    fn share_up(&mut self, now: Time, sender: Node) {
-        let mut shares = std::mem::take(&mut self.shares);
-        shares.clear();
+    /// Divides a link up among what the receivers would take. Receivers for whom the offer has changed are to look again.
+    fn share_up(&mut self, now: Time, sender: Node) -> Vec<Side> {
         let node = &self.nodes[sender as usize];
-        for id in &node.sending {
-            let receiver = &self.nodes[self.flows[*id as usize].to as usize];
-            shares.push((receiver.down / receiver.receiving.len() as f64, *id));
-        }
+        let mut shares: Vec<(f64, u32)> = node
+            .sending
+            .iter()
+            .map(|id| (self.flows[*id as usize].granted, *id))
+            .collect();
         shares.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
-        let mut left = node.up;
+        let (up, old) = (node.up, node.offer);
+        let mut left = up;
+        let mut offer: f64 = 0.0;
         for (n, (granted, id)) in shares.iter().enumerate() {
             let rate = granted.min(left / (shares.len() - n) as f64);
             left -= rate;
+            offer = offer.max(rate);
             self.set_rate(now, *id, rate);
         }
-        self.shares = shares;
+        offer += left.max(0.0);
+        self.nodes[sender as usize].offer = offer;
+        let mut changed = Vec::new();
+        if (offer - old).abs() > old.min(offer) * SMALL {
+            for (_, id) in &shares {
+                let receiver = self.flows[*id as usize].to;
+                changed.push(Side::Down(receiver));
+            }
+        }
+        changed
+    }
+
+    /// Divides a link down among what the senders offer. Senders for whom a grant has changed are to look again.
+    fn share_down(&mut self, receiver: Node) -> Vec<Side> {
+        let node = &self.nodes[receiver as usize];
+        let offer = |id: &u32| self.nodes[self.flows[*id as usize].from as usize].offer;
+        let mut shares: Vec<(f64, u32)> = node.receiving.iter().map(|id| (offer(id), *id)).collect();
+        shares.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+        let mut left = node.down;
+        let mut changed = Vec::new();
+        for (n, (offered, id)) in shares.iter().enumerate() {
+            let share = offered.min(left / (shares.len() - n) as f64);
+            left -= share;
+            let flow = &mut self.flows[*id as usize];
+            if flow.granted.is_infinite() || (share - flow.granted).abs() > share.min(flow.granted) * SMALL {
+                changed.push(Side::Up(flow.from));
+                flow.granted = share;
+            } else if share < flow.granted {
+                flow.granted = share;
+                changed.push(Side::Up(flow.from));
+            }
+        }
+        changed
     }
 
     fn set_rate(&mut self, now: Time, id: u32, rate: f64) {

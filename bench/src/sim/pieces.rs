@@ -6,6 +6,7 @@ use super::network::{Cargo, Time};
 use super::world::{Happening, World};
 use dragonfly_model::PieceNumber;
 use dragonfly_scheduling::{Event, FinishedPiece};
+use dragonfly_transfer::Ask;
 use std::time::Duration;
 
 impl World {
@@ -47,8 +48,12 @@ impl World {
         if !has_all {
             giver.followers.push(child);
         }
+        let chooses = self.scenario.listens;
         let download = &mut self.downloads[child as usize];
         download.learn(&key, pieces);
+        if let Some(plan) = download.plan.as_mut().filter(|_| chooses) {
+            plan.parent_chooses(&key);
+        }
         if has_all {
             download.following.retain(|other| *other != parent);
         }
@@ -104,16 +109,16 @@ impl World {
         };
         let mut requests = Vec::new();
         while download.in_flight < CONCURRENT_PIECES
-            && let Some((piece, parent)) = plan.next()
+            && let Some(ask) = plan.next()
         {
             download.in_flight += 1;
-            requests.push((number(&parent), piece.0));
+            requests.push(ask);
         }
-        for (parent, piece) in requests {
+        for ask in requests {
             let requested = Happening::Requested {
                 child,
-                parent,
-                piece,
+                parent: number(&ask.peer),
+                ask,
                 asked: now,
             };
             self.at(request, requested);
@@ -163,7 +168,14 @@ impl World {
         self.at(at, Happening::Hungry { child, fed, long: true });
     }
 
-    pub(super) fn requested(&mut self, child: u32, parent: u32, piece: u32, asked: Time) {
+    pub(super) fn chose(&mut self, child: u32, ask: &Ask, piece: u32) {
+        if let Some(plan) = &mut self.downloads[child as usize].plan {
+            plan.chose(ask, PieceNumber(piece));
+            self.go_on(child);
+        }
+    }
+
+    pub(super) fn requested(&mut self, child: u32, parent: u32, ask: Ask, asked: Time) {
         if self.downloads[child as usize].stage != Stage::Fetching {
             return;
         }
@@ -172,8 +184,21 @@ impl World {
             self.downloads[parent as usize].host,
         );
         if !self.hosts[host as usize].alive {
-            return self.failed(child, parent, piece);
+            if let Some(plan) = &mut self.downloads[child as usize].plan {
+                plan.chose(&ask, ask.number);
+            }
+            return self.failed(child, parent, ask.number.0);
         }
+        let given = &mut self.downloads[parent as usize].given;
+        let wanted = [ask.number]
+            .into_iter()
+            .chain(ask.others.iter().copied())
+            .map(|number| number.0);
+        let piece = wanted
+            .min_by_key(|piece| given.get(piece).copied().unwrap_or(0))
+            .expect("at least one is asked for");
+        *given.entry(piece).or_default() += 1;
+        self.soon(Happening::Chose { child, ask, piece });
         let lost = self.random.fraction() < self.scenario.faults.lost;
         let whole = self.layout.span(PieceNumber(piece)).map_or(0, |span| span.length) as f64;
         let bytes = if lost { whole * self.random.fraction() } else { whole };

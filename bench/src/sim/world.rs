@@ -7,6 +7,7 @@ use super::outcome::Tally;
 use super::scenario::Scenario;
 use dragonfly_model::{HostId, HostKind, Location, PieceLayout, TaskId};
 use dragonfly_scheduling::{Config, Event, Graph, HostFacts, PeerKey, Random, TriggerId};
+use dragonfly_transfer::Ask;
 use std::cmp::{Ordering, Reverse};
 use std::collections::{BinaryHeap, HashMap};
 use std::time::Duration;
@@ -30,9 +31,11 @@ pub(super) enum Happening {
     Requested {
         child: u32,
         parent: u32,
-        piece: u32,
+        ask: Ask,
         asked: Time,
     },
+    /// A child hears which piece its parent gives.
+    Chose { child: u32, ask: Ask, piece: u32 },
     /// Nothing was under way for a while.
     Hungry { child: u32, fed: u32, long: bool },
     /// A host dies.
@@ -228,9 +231,10 @@ impl World {
             Happening::Requested {
                 child,
                 parent,
-                piece,
+                ask,
                 asked,
-            } => self.requested(child, parent, piece, asked),
+            } => self.requested(child, parent, ask, asked),
+            Happening::Chose { child, ask, piece } => self.chose(child, &ask, piece),
             Happening::Hungry { child, fed, long } => self.hungry(child, fed, long),
             Happening::Crash { host } => self.crash(host),
             Happening::Tick => self.tick(),

@@ -69,5 +69,10 @@ pub use generated::scheduler::v2 as scheduler;
 /// take only as many answers as they ask for.
 pub const LISTENS: &str = "dragonfly-takes-parents-unasked";
 
+/// A scheduler that calls `DownloadTask` with this key in the call's metadata preheats: a peer of ours then takes the task
+/// id that its own proxy would take for the URL, whatever the caller says of blob digests, and the download ends with the
+/// call. Others ignore it.
+pub const PREHEATS: &str = "dragonfly-preheats";
+
 /// The descriptors of all services, for gRPC reflection.
 pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptor.bin"));

@@ -31,4 +31,5 @@ mod wake;
 pub use config::Config;
 pub use grpc::Error as GrpcError;
 pub use manager::{Addresses, BuildError, Manager, RunError};
+pub use rest::openapi;
 pub use store::OpenError;

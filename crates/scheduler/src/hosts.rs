@@ -6,13 +6,13 @@ use dragonfly_model::HostId;
 use dragonfly_service::fs;
 use prost::Message;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
-use tokio::sync::Notify;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 /// First byte of the file: the layout of what follows.
@@ -85,8 +85,12 @@ impl Entry {
 pub(crate) struct Hosts {
     file: Arc<PathBuf>,
     entries: Arc<Mutex<BTreeMap<HostId, Entry>>>,
-    changed: Arc<Notify>,
+    /// Counts what is worth the file, or a word to the manager.
+    changes: watch::Sender<u64>,
 }
+
+/// What somebody was told of the table: who is in it, by the announcement that was noted last.
+pub(crate) type Told = HashMap<HostId, SystemTime>;
 
 impl Hosts {
     /// Reads the table from `file`; an absent file is an empty table, a damaged one is given up, since it fills again.
@@ -102,7 +106,7 @@ impl Hosts {
         Ok(Self {
             file: Arc::new(file),
             entries: Arc::new(Mutex::new(entries)),
-            changed: Arc::default(),
+            changes: watch::Sender::default(),
         })
     }
 
@@ -126,7 +130,7 @@ impl Hosts {
         };
         match entries.get(&id) {
             Some(old) if entry.is_noted_by(old) => entry.noted = old.noted,
-            _ => self.changed.notify_one(),
+            _ => self.changes.send_modify(|changes| *changes += 1),
         }
         entries.insert(id, entry);
         Ok(())
@@ -136,7 +140,7 @@ impl Hosts {
     pub(crate) fn remove(&self, id: &HostId) -> bool {
         let removed = self.entries().remove(id).is_some();
         if removed {
-            self.changed.notify_one();
+            self.changes.send_modify(|changes| *changes += 1);
         }
         removed
     }
@@ -159,9 +163,37 @@ impl Hosts {
             .collect()
     }
 
+    /// Wakes whoever follows the table.
+    pub(crate) fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
+    }
+
+    /// The hosts that are new or other than was told, and those that are gone; `told` then holds what this says.
+    pub(crate) fn news(&self, told: &mut Told) -> (Vec<Arc<Host>>, Vec<HostId>) {
+        let entries = self.entries();
+        let mut gone = Vec::new();
+        told.retain(|id, _| {
+            let stays = entries.contains_key(id);
+            if !stays {
+                gone.push(id.clone());
+            }
+            stays
+        });
+        let mut hosts = Vec::new();
+        for (id, entry) in entries.iter() {
+            if told.insert(id.clone(), entry.noted) != Some(entry.noted) {
+                hosts.push(entry.host.clone());
+            }
+        }
+        (hosts, gone)
+    }
+
     /// Writes the table after it changed, many changes at a time, until `cancel`; then once more.
     pub(crate) async fn keep(self, cancel: CancellationToken) {
-        while cancel.run_until_cancelled(self.changed.notified()).await.is_some() {
+        let mut changes = self.changes();
+        // What was there before this began is in the file, or changed since it was read.
+        changes.mark_changed();
+        while let Some(Ok(())) = cancel.run_until_cancelled(changes.changed()).await {
             // When it is cancelled meanwhile, the last change is written at once.
             cancel.run_until_cancelled(tokio::time::sleep(GATHER)).await;
             self.write().await;
@@ -242,19 +274,42 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let now = SystemTime::now();
         let hosts = Hosts::load(dir.path().join("hosts"), now).unwrap();
-        let is_change = |change: fn(&mut Host), after| {
+        let mut seen = 0;
+        let mut is_change = |change: fn(&mut Host), after| {
             let (id, mut host) = host("a");
             change(&mut host);
             hosts
                 .announce(id, host, None, now + Duration::from_secs(after))
                 .unwrap();
-            futures::FutureExt::now_or_never(hosts.changed.notified()).is_some()
+            std::mem::replace(&mut seen, *hosts.changes.borrow()) != seen
         };
         assert!(is_change(|_| {}, 0));
         assert!(!is_change(|host| host.memory = Some(Default::default()), 300));
         assert!(is_change(|host| host.port = 4001, 600));
         assert!(!is_change(|host| host.port = 4001, 900));
         assert!(is_change(|host| host.port = 4001, 600 + 3600));
+    }
+
+    #[test]
+    fn news_are_what_was_not_told() {
+        let dir = tempfile::tempdir().unwrap();
+        let now = SystemTime::now();
+        let hosts = Hosts::load(dir.path().join("hosts"), now).unwrap();
+        let mut told = Told::new();
+        let mut announce = |name: &str, port: i32| {
+            let (id, mut host) = host(name);
+            host.port = port;
+            hosts.announce(id, host, None, SystemTime::now()).unwrap();
+            hosts.news(&mut told)
+        };
+        assert_eq!(announce("a", 1).0.len(), 1);
+        assert_eq!(announce("b", 1).0[0].id, "b");
+        assert!(announce("a", 1).0.is_empty());
+        assert_eq!(announce("a", 2).0[0].port, 2);
+        hosts.remove(&"b".parse().unwrap());
+        let (changed, gone) = hosts.news(&mut told);
+        assert!(changed.is_empty());
+        assert_eq!(gone, ["b".parse().unwrap()]);
     }
 
     #[tokio::test]

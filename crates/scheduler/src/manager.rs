@@ -1,12 +1,15 @@
-//! The manager's part: being on its list of schedulers, signs of life, and the configuration that it holds, which is asked
-//! for now and then and whenever the manager says that it has changed. All of it in the background: without the manager the last good values hold, and before the first the defaults.
+//! The manager's part: being on its list of schedulers, signs of life, works of its jobs (`attend`), and the configuration
+//! that it holds, which is asked for now and then and whenever the manager says that it has changed. All of it in the
+//! background: without the manager the last good values hold, and before the first the defaults.
 
 use crate::applications::Applications;
+use crate::attend::{Attend, Works};
 use crate::brain::Brain;
 use crate::config::{Identity, ManagerConfig};
+use crate::hosts::Hosts;
 use crate::rules::Rules;
-use dragonfly_api::ext::WatchRequest;
 use dragonfly_api::ext::manager_client::ManagerClient as ExtensionClient;
+use dragonfly_api::ext::{Hello, WatchRequest};
 use dragonfly_api::manager::manager_client::ManagerClient;
 use dragonfly_api::manager::{
     self, GetSchedulerRequest, KeepAliveRequest, ListApplicationsRequest, SourceType, UpdateSchedulerRequest,
@@ -57,10 +60,20 @@ pub(crate) struct Relation {
     place: Place,
     brain: Brain,
     told: Told,
+    attend: Attend,
     /// Woken when the manager has forgotten this scheduler.
     forgotten: Notify,
     /// Woken when the manager says that something has changed.
     changed: Notify,
+}
+
+/// What a relation works with.
+pub(crate) struct Parts {
+    pub(crate) place: Place,
+    pub(crate) brain: Brain,
+    pub(crate) told: Told,
+    pub(crate) hosts: Hosts,
+    pub(crate) works: Works,
 }
 
 /// The keys that concern a scheduler in a scheduler cluster's `config`.
@@ -78,35 +91,35 @@ struct PeerConfig {
 
 impl Relation {
     /// A relation that begins when it is kept.
-    pub(crate) fn new(
-        config: ManagerConfig,
-        tls: Option<&ClientTls>,
-        place: Place,
-        brain: Brain,
-        told: Told,
-    ) -> Result<Self, ConnectError> {
+    pub(crate) fn new(config: ManagerConfig, tls: Option<&ClientTls>, parts: Parts) -> Result<Self, ConnectError> {
         // Calls are timed one by one, since the stream of signs of life has no end.
         let timeouts = Timeouts {
             request: None,
             ..Timeouts::default()
         };
         let channel = grpc::connect_lazy(&config.addr, tls, timeouts)?;
+        let hello = Hello {
+            hostname: parts.place.identity.hostname.clone(),
+            ip: parts.place.ip.to_string(),
+            scheduler_cluster_id: config.cluster_id,
+        };
         Ok(Self {
+            attend: Attend::new(channel.clone(), hello, parts.hosts, parts.works),
             client: ManagerClient::new(channel.clone()),
             extension: ExtensionClient::new(channel),
             config,
-            place,
-            brain,
-            told,
+            place: parts.place,
+            brain: parts.brain,
+            told: parts.told,
             forgotten: Notify::new(),
             changed: Notify::new(),
         })
     }
 
-    /// Registers, gives signs of life and asks for the configuration, until `cancel`.
+    /// Registers, gives signs of life, asks for the configuration and takes works, until `cancel`.
     pub(crate) async fn keep(self, cancel: CancellationToken) {
         let kept = async {
-            tokio::join!(self.stay_listed(), self.refresh(), self.watch());
+            tokio::join!(self.stay_listed(), self.refresh(), self.watch(), self.attend.keep());
         };
         cancel.run_until_cancelled(kept).await;
     }
@@ -145,7 +158,7 @@ impl Relation {
             location: given(&identity.location),
             ip: ip.to_string(),
             port: i32::from(*port),
-            features: vec!["schedule".to_owned()],
+            features: ["schedule", "preheat"].map(str::to_owned).to_vec(),
             config: serde_json::json!({ "manager_keep_alive_interval": nanos })
                 .to_string()
                 .into_bytes(),

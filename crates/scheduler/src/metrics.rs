@@ -1,6 +1,7 @@
 //! What the scheduler counts. Names are Dragonfly's where it has one; labels are words of ours or of the protocol, never
 //! words of a caller.
 
+use crate::preheat::Tally;
 use dragonfly_api::common::{Download, Priority, TaskType, TrafficType};
 use dragonfly_model::HostKind;
 use dragonfly_scheduling as scheduling;
@@ -137,6 +138,11 @@ pub(crate) struct Counts {
     schedule_milliseconds: Histogram,
     decisions: Family<Decided, Counter>,
     seed_calls: Family<Outcome, Counter>,
+    preheat_targets: Family<Outcome, Counter>,
+    pub(crate) preheat_image: Call,
+    pub(crate) preheat_file: Call,
+    pub(crate) stat_image: Call,
+    pub(crate) stat_file: Call,
     waiting: Gauge,
     hosts: Gauge,
     tasks: Gauge,
@@ -176,6 +182,11 @@ impl Counts {
             schedule_milliseconds: Histogram::new(MILLISECONDS),
             decisions: Family::default(),
             seed_calls: Family::default(),
+            preheat_targets: Family::default(),
+            preheat_image: call("preheat_image"),
+            preheat_file: call("preheat_file"),
+            stat_image: call("stat_image"),
+            stat_file: call("stat_file"),
             waiting: Gauge::default(),
             hosts: Gauge::default(),
             tasks: Gauge::default(),
@@ -209,6 +220,11 @@ impl Counts {
             "seed_peer_calls",
             "Calls to seed peers that ended",
             self.seed_calls.clone(),
+        );
+        shown.register(
+            "preheat_targets",
+            "Contents on hosts that were to be preheated",
+            self.preheat_targets.clone(),
         );
         shown.register(
             "concurrent_schedule_total",
@@ -280,6 +296,19 @@ impl Counts {
     /// Counts the end of a call to a seed peer.
     pub(crate) fn seed_call(&self, outcome: &'static str) {
         self.seed_calls.get_or_create(&Outcome { outcome }).inc();
+    }
+
+    /// Counts how the targets of an order ended.
+    pub(crate) fn preheated(&self, tally: Tally) {
+        for (outcome, count) in [
+            ("done", tally.done),
+            ("failed", tally.failed),
+            ("cancelled", tally.others),
+        ] {
+            self.preheat_targets
+                .get_or_create(&Outcome { outcome })
+                .inc_by(count as u64);
+        }
     }
 
     /// Counts an answer, and how long the peer waited for it.

@@ -1,13 +1,16 @@
 //! The program: reserve, run, drain.
 
 use crate::applications::Applications;
+use crate::attend::Works;
 use crate::brain::{Brain, Owner, Parts};
 use crate::config::{Config, ManagerConfig};
 use crate::credentials::Numbering;
 use crate::grpc::{self, Grpc};
 use crate::hosts::{self, Hosts};
-use crate::manager::{Place, Relation, Told};
+use crate::manager::{self, Place, Relation, Told};
 use crate::metrics::Counts;
+use crate::preheat::Preheat;
+use crate::reach::Reach;
 use crate::rules::Rules;
 use crate::seeds::Seeds;
 use dragonfly_service::fs::{self, DataDir};
@@ -15,6 +18,7 @@ use dragonfly_service::grpc::ConnectError;
 use dragonfly_service::ops::{self, Routes};
 use dragonfly_service::tls::{self, ClientTls, ServerTls};
 use dragonfly_service::{Metrics, Ready, Workers, exit, net};
+use dragonfly_source::{self as source, EgressPolicy, Sources};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -37,6 +41,7 @@ pub struct Scheduler {
     manager: Option<(ManagerConfig, Option<ClientTls>, Place)>,
     ops: Option<TcpListener>,
     hosts: Hosts,
+    sources: Sources,
     addresses: Addresses,
     ready: Ready,
     /// Held as long as the table of hosts is written.
@@ -61,6 +66,9 @@ pub enum BuildError {
     /// The table of hosts can't be read.
     #[error(transparent)]
     Hosts(#[from] hosts::Error),
+    /// Registries can't be asked.
+    #[error("origins can't be asked")]
+    Sources(#[from] source::Error),
     /// A port is taken or can't be bound.
     #[error(transparent)]
     Bind(#[from] net::Error),
@@ -129,6 +137,17 @@ impl Scheduler {
             grpc: bound(&grpc_listener),
             metrics: ops.as_ref().map(bound),
         };
+        let sources = Sources::new(source::Config {
+            egress: EgressPolicy {
+                own_ports: [Some(addresses.grpc), addresses.metrics]
+                    .into_iter()
+                    .flatten()
+                    .collect(),
+                ..config.egress.clone()
+            },
+            user_agent: concat!("dragonfly/", env!("CARGO_PKG_VERSION")).to_owned(),
+            ..source::Config::default()
+        })?;
         let manager = match &config.manager {
             None => None,
             Some(manager) => {
@@ -149,6 +168,7 @@ impl Scheduler {
             manager,
             ops,
             hosts,
+            sources,
             addresses,
             ready: Ready::new(),
             data_dir,
@@ -173,15 +193,23 @@ impl Scheduler {
         let (brain, commands) = Brain::new();
         let (applications, known_applications) = watch::channel(Arc::<Applications>::default());
         let (rules, known_rules) = watch::channel(Arc::<Rules>::default());
+        let reach = Reach::new(self.seeds_tls);
+        let preheat = Preheat::new(self.hosts.clone(), reach.clone(), self.sources, counts.clone());
         if let Some((manager, tls, place)) = self.manager {
-            let told = Told { applications, rules };
-            let relation = Relation::new(manager, tls.as_ref(), place, brain.clone(), told)?;
+            let parts = manager::Parts {
+                place,
+                brain: brain.clone(),
+                told: Told { applications, rules },
+                hosts: self.hosts.clone(),
+                works: Works::new(preheat.clone(), workers.clone()),
+            };
+            let relation = Relation::new(manager, tls.as_ref(), parts)?;
             workers.spawn("relation with the manager", relation.keep(workers.cancel_token()));
         }
         let owner = Owner::new(Parts {
             scheduling: self.config.scheduling,
             hosts: self.hosts.clone(),
-            seeds: Seeds::new(self.seeds_tls, self.config.seed_peer.task_timeout),
+            seeds: Seeds::new(reach, self.config.seed_peer.task_timeout),
             counts: counts.clone(),
             brain: brain.clone(),
             workers: workers.clone(),
@@ -191,6 +219,7 @@ impl Scheduler {
         let grpc = Grpc {
             brain,
             hosts: self.hosts,
+            preheat,
             counts,
             applications: known_applications,
             rules: known_rules,

@@ -39,3 +39,4 @@ pub use graph::{Counts, Graph, HostView, PeerView, TaskView};
 pub use peer::Stage;
 pub use pieces::Wanted;
 pub use random::Random;
+pub use ring::weight as seed_weight;

@@ -5,7 +5,7 @@ use dragonfly_model::{HostId, TaskId};
 use sha2::{Digest as _, Sha256};
 
 /// How much a seed peer is meant for a task; the greatest goes first.
-pub(crate) fn weight(task: &TaskId, seed: &HostId) -> u64 {
+pub fn weight(task: &TaskId, seed: &HostId) -> u64 {
     let mut hash = Sha256::new();
     hash.update(task.as_str());
     hash.update([0]);

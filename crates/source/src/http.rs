@@ -31,7 +31,7 @@ pub(crate) fn open(config: Config) -> Result<(HttpSource, Forwarder), Error> {
     let forwarder = Forwarder::new(&connectors);
     let source = HttpSource {
         stall_timeout: config.stall_timeout,
-        exchange: Exchange::new(config, &connectors)?,
+        exchange: Exchange::new(config, connectors)?,
     };
     Ok((source, forwarder))
 }

@@ -4,17 +4,21 @@
 //! egress guard), which of the caller's headers travel and how far, redirects, retries and time limits. It never keeps
 //! bytes and never asks again for bytes it has delivered: whoever reads a [`Body`] resumes with a new [`Request`].
 //!
-//! A scheme is one file that implements [`Source`]; [`Sources`] picks it by the URL.
+//! A scheme is one file that implements [`Source`]; [`Sources`] picks it by the URL. [`oci`] finds out what an image is
+//! made of.
 
 mod egress;
 mod error;
 mod http;
+pub mod oci;
 mod request;
+mod trust;
 
 pub use egress::{EgressPolicy, Refusal};
 pub use error::{Error, Fault};
 pub use http::ForwardBody;
 pub use request::{Body, Caller, Head, Request, Validator};
+pub use trust::Trust;
 
 use ::http::HeaderMap;
 use ::http::Response;

@@ -1,6 +1,6 @@
 //! What is asked of an origin and what it answers.
 
-use crate::Error;
+use crate::{Error, Trust};
 use bytes::Bytes;
 use dragonfly_model::ByteRange;
 use futures::stream::BoxStream;
@@ -35,6 +35,8 @@ pub struct Request {
     pub range: Option<ByteRange>,
     /// The version of the content that is asked for: another one is [`Error::Changed`].
     pub if_match: Option<Validator>,
+    /// Whose certificates are believed beside those of the configuration.
+    pub trust: Trust,
 }
 
 impl Request {
@@ -47,6 +49,7 @@ impl Request {
             timeout: None,
             range: None,
             if_match: None,
+            trust: Trust::default(),
         }
     }
 }
@@ -61,6 +64,7 @@ impl fmt::Debug for Request {
             .field("timeout", &self.timeout)
             .field("range", &self.range)
             .field("if_match", &self.if_match)
+            .field("trust", &self.trust)
             .finish()
     }
 }

@@ -135,6 +135,12 @@ impl Pin {
         self.task().piece(number)
     }
 
+    /// The piece to give to somebody whom any of these would serve: the present one that was given least often, so that
+    /// all pieces are soon among many. It counts as given from now on.
+    pub fn give(&self, any_of: &[PieceNumber]) -> Option<PieceRecord> {
+        self.task().give(any_of)
+    }
+
     /// How far a piece is that is being written now.
     pub fn arriving(&self, number: PieceNumber) -> Option<Arriving> {
         self.task().arriving(number)

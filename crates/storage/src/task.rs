@@ -31,6 +31,8 @@ struct State {
     present: PieceSet,
     pieces: BTreeMap<PieceNumber, PieceEntry>,
     arriving: HashMap<PieceNumber, Arriving>,
+    /// How often each piece was given to others since the start. Not kept on the disk.
+    given: HashMap<PieceNumber, u32>,
     attempts: u64,
     bytes: u64,
     gone: bool,
@@ -42,6 +44,7 @@ impl Task {
             present: PieceSet::default(),
             pieces: BTreeMap::new(),
             arriving: HashMap::new(),
+            given: HashMap::new(),
             attempts: 0,
             bytes: 0,
             gone: false,
@@ -89,6 +92,15 @@ impl Task {
 
     pub(crate) fn piece(&self, number: PieceNumber) -> Option<PieceRecord> {
         lock(&self.state).piece(number)
+    }
+
+    pub(crate) fn give(&self, any_of: &[PieceNumber]) -> Option<PieceRecord> {
+        let mut state = lock(&self.state);
+        let present = any_of.iter().filter(|number| state.present.contains(**number));
+        let number = *present.min_by_key(|number| state.given.get(number).copied().unwrap_or(0))?;
+        let given = state.given.entry(number).or_default();
+        *given = given.saturating_add(1);
+        state.piece(number)
     }
 
     /// Where a piece lies, as far as that is known now.

@@ -1,11 +1,12 @@
 //! Fetching pieces from other peers over TCP.
 //!
-//! Upstream's peers answer one request per connection. A parent that announced it (`dragonfly-piece-reuse`) gets many,
-//! and its connections wait here for the next; one that died while it waited is replaced once without anybody noticing.
+//! Upstream's peers answer one request per connection, for one piece. A parent that announced it (`dragonfly-piece-reuse`)
+//! gets many, and chooses among the pieces that each names. Its connections wait here for the next request; one that died
+//! while it waited is replaced once without anybody noticing.
 
 use crate::vortex::{Content, Family, HEADER_LEN, Header, Malformed, Refusal, RefusalCode, Request, Tag};
 use bytes::{Bytes, BytesMut};
-use dragonfly_model::{PieceNumber, PieceSpan, TaskId};
+use dragonfly_model::{PieceNumber, PieceSpan};
 use futures::Stream;
 use rustix::io::Errno;
 use socket2::{SockRef, TcpKeepalive};
@@ -96,10 +97,10 @@ pub enum FetchError {
     /// The parent's answer is none.
     #[error("the parent's answer is damaged")]
     Malformed(#[from] Malformed),
-    /// The parent sent another piece than the one asked for.
+    /// The parent sent another piece than those asked for.
     #[error("the parent sent piece {got} instead of {asked}", asked = asked.0, got = got.0)]
     WrongPiece {
-        /// The piece asked for.
+        /// The piece that was wanted most.
         asked: PieceNumber,
         /// The piece that came.
         got: PieceNumber,
@@ -163,19 +164,12 @@ impl PieceClient {
     }
 
     /// Asks a parent for a piece and returns once its metadata is here. `reuse` says that the parent announced that it
-    /// answers many requests per connection.
-    pub async fn fetch(
-        &self,
-        addr: SocketAddr,
-        task_id: &TaskId,
-        number: PieceNumber,
-        reuse: bool,
-    ) -> Result<Piece, FetchError> {
+    /// answers many requests per connection and chooses; any other is asked for the piece that is wanted most.
+    pub async fn fetch(&self, addr: SocketAddr, mut request: Request, reuse: bool) -> Result<Piece, FetchError> {
         let reuse = reuse && self.inner.config.reuse;
-        let request = Request {
-            task_id: task_id.clone(),
-            number,
-        };
+        if !reuse {
+            request.others.clear();
+        }
         let packet = request.encode(rand::random(), Family::Standard);
         if !reuse && packet.len() != HEADER_LEN + Request::LEN as usize {
             return Err(FetchError::LongTaskId);
@@ -212,9 +206,9 @@ impl PieceClient {
                 return Err(refused(refusal));
             }
         };
-        if content.span.number != number {
+        if !request.numbers().contains(&content.span.number) {
             return Err(FetchError::WrongPiece {
-                asked: number,
+                asked: request.number,
                 got: content.span.number,
             });
         }
@@ -353,7 +347,7 @@ async fn read_answer(stream: &mut TcpStream) -> Result<Answer, FetchError> {
             read_exact(stream, &mut value).await?;
             Ok(Answer::Refusal(Refusal::decode(&value)?))
         }
-        Tag::Request(_) | Tag::KeepOpen | Tag::Close => Err(header.unexpected().into()),
+        Tag::Request(_) | Tag::Choice | Tag::KeepOpen | Tag::Close => Err(header.unexpected().into()),
     }
 }
 

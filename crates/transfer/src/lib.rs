@@ -14,5 +14,5 @@ pub mod vortex;
 pub use client::{ClientConfig, FetchError, Piece, PieceClient};
 pub use download::{Control, Error, ParentPieces, PieceError, Report, Reports, Transfer, Wanted};
 pub use limit::RateLimit;
-pub use plan::Plan;
+pub use plan::{Ask, Plan};
 pub use server::{Admission, PieceServer, ServerConfig, ServerStats};

@@ -5,12 +5,15 @@
 //! failed a piece is not asked for it again; while a parent has a piece that is missing, something is under way.
 //!
 //! Pieces are taken rarest first and, among equally rare ones, in an order of this peer's own: peers that start together
-//! then fetch different pieces and have something to give each other. The first and every [`IN_ORDER`]th is the lowest
-//! missing one, for whoever reads the content as it arrives. More often would bring all peers of a crowd the same pieces.
+//! then fetch different pieces and have something to give each other. A parent that chooses is named the next rare ones,
+//! too, and gives the one that it has given least often: only it knows, so that it gives every piece once before it gives
+//! one twice. The first and every [`IN_ORDER`]th piece is the lowest missing one, for whoever reads the content as it
+//! arrives. More often would bring all peers of a crowd the same pieces.
 //!
 //! A parent is asked for no more pieces at once than fill its way here. Those beyond would only wait at the parent, while
 //! rarer ones may come up, and keep it from giving anybody a whole piece soon.
 
+use crate::vortex::MAX_OTHERS;
 use dragonfly_model::{ByteRange, PeerId, PieceLayout, PieceNumber};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::ops::Range;
@@ -23,7 +26,7 @@ const WINDOW: usize = 256;
 /// More separate ranges than this are not told apart: the whole content is wanted then.
 const MAX_RANGES: usize = 64;
 /// Of so many pieces one is the lowest missing.
-const IN_ORDER: u32 = 8;
+const IN_ORDER: u32 = 16;
 /// What a parent sends in this time is asked for in advance: more than a round trip takes, and what a parent needs to
 /// find the next piece.
 const AHEAD: Duration = Duration::from_millis(100);
@@ -39,10 +42,23 @@ pub enum Wanted {
     Range(ByteRange),
 }
 
+/// What a parent is to be asked for. Whoever asks tells the plan what came of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ask {
+    /// Whom to ask.
+    pub peer: PeerId,
+    /// The piece that is wanted most.
+    pub number: PieceNumber,
+    /// Pieces that would do as well, if the parent chooses among them: see [`Plan::chose`].
+    pub others: Vec<PieceNumber>,
+}
+
 /// Who is at work on a piece.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Worker {
     Parent(PeerId),
+    /// A parent may choose to give it.
+    Choice(PeerId),
     Origin,
     /// Somebody outside this plan.
     Elsewhere,
@@ -52,6 +68,8 @@ enum Worker {
 #[derive(Debug, Default)]
 struct Parent {
     has: BTreeSet<u32>,
+    /// Whether it chooses among the pieces that it is asked for.
+    chooses: bool,
     in_flight: u32,
     failures: u32,
     /// Bytes per second over all its pieces under way, once measured.
@@ -151,24 +169,64 @@ impl Plan {
         }
     }
 
+    /// A parent that is known to have pieces chooses among those that it is asked for.
+    pub fn parent_chooses(&mut self, peer: &PeerId) {
+        if let Some(parent) = self.parents.get_mut(peer) {
+            parent.chooses = true;
+        }
+    }
+
     /// A parent is not to be asked any more. What it failed is remembered in case it comes back.
     pub fn parent_gone(&mut self, peer: &PeerId) {
         self.parents.remove(peer);
     }
 
-    /// The next piece to fetch and from whom; it is under way from now on.
+    /// What to ask for next and of whom; it is under way from now on. What the parent says goes to [`Self::chose`].
     #[allow(
         clippy::should_implement_trait,
         reason = "what comes next changes with every word that is heard"
     )]
-    pub fn next(&mut self) -> Option<(PieceNumber, PeerId)> {
-        let number = self.next_piece()?;
+    pub fn next(&mut self) -> Option<Ask> {
+        let lowest = if self.turn == 0 { self.lowest() } else { None };
+        let number = lowest.or_else(|| self.rarest())?;
         let peer = self.best_parent(number)?;
         self.turn = (self.turn + 1) % IN_ORDER;
+        self.assign(number, &peer);
+        let others = match lowest {
+            Some(_) => Vec::new(),
+            None => self.alternatives(&peer),
+        };
+        for other in &others {
+            self.open.remove(&other.0);
+            self.busy.insert(other.0, Worker::Choice(peer.clone()));
+        }
+        let number = PieceNumber(number);
+        Some(Ask { peer, number, others })
+    }
+
+    /// A parent gives `given`, one of the pieces that it was asked for. The others are to be had again.
+    pub fn chose(&mut self, ask: &Ask, given: PieceNumber) {
+        self.end_work(ask.number.0);
+        for other in &ask.others {
+            if self.busy.get(&other.0) == Some(&Worker::Choice(ask.peer.clone())) {
+                self.busy.remove(&other.0);
+            }
+        }
+        for number in ask.others.iter().chain([&ask.number]) {
+            self.reopen_one(number.0);
+        }
+        if self.open.contains(&given.0) {
+            self.assign(given.0, &ask.peer);
+        }
+    }
+
+    /// A parent is at work on a piece from now on.
+    fn assign(&mut self, number: u32, peer: &PeerId) {
         self.open.remove(&number);
         self.busy.insert(number, Worker::Parent(peer.clone()));
-        self.parents.entry(peer.clone()).or_default().in_flight += 1;
-        Some((PieceNumber(number), peer))
+        if let Some(parent) = self.parents.get_mut(peer) {
+            parent.in_flight += 1;
+        }
     }
 
     /// A parent has delivered a piece of `length` bytes in `elapsed`. `false` if the piece was here already.
@@ -324,16 +382,49 @@ impl Plan {
         }
     }
 
-    /// The lowest missing piece if it is its turn and nobody is at it, else the rarest.
-    fn next_piece(&self) -> Option<u32> {
-        let available = self.open.iter().map(|number| (*number, self.eligible(*number).count()));
-        let mut available = available.filter(|(_, parents)| *parents > 0).take(WINDOW).peekable();
-        let (lowest, _) = *available.peek()?;
-        if self.turn == 0 && self.busy.keys().next().is_none_or(|busy| lowest < *busy) {
-            return Some(lowest);
-        }
-        let rarest = available.min_by_key(|(number, parents)| (*parents, shuffled(self.seed, *number)));
-        rarest.map(|(number, _)| number)
+    /// The lowest piece that a parent is free for, if nobody is at a lower one.
+    fn lowest(&self) -> Option<u32> {
+        let mut open = self.open.iter().copied();
+        let lowest = open.find(|number| self.eligible(*number).next().is_some())?;
+        self.busy
+            .keys()
+            .next()
+            .is_none_or(|busy| lowest < *busy)
+            .then_some(lowest)
+    }
+
+    /// The rarest of the first pieces that a parent is free for.
+    fn rarest(&self) -> Option<u32> {
+        let available = self
+            .open
+            .iter()
+            .copied()
+            .filter(|number| self.eligible(*number).next().is_some());
+        available.take(WINDOW).min_by_key(|number| self.rarity(*number))
+    }
+
+    /// Pieces that a parent may give instead of a rare one: the next rare ones.
+    fn alternatives(&self, peer: &PeerId) -> Vec<PieceNumber> {
+        let Some(parent) = self.parents.get(peer).filter(|parent| parent.chooses) else {
+            return Vec::new();
+        };
+        let blamed = |number: u32| !self.blamed.is_empty() && self.blamed.contains(&(peer.clone(), number));
+        let open = self
+            .open
+            .iter()
+            .copied()
+            .filter(|number| parent.has.contains(number) && !blamed(*number));
+        let mut open: Vec<u32> = open.take(WINDOW).collect();
+        open.sort_unstable_by_key(|number| self.rarity(*number));
+        open.truncate(MAX_OTHERS);
+        open.into_iter().map(PieceNumber).collect()
+    }
+
+    /// Less is rarer: by how many parents have a piece, free or not, then by an order of this peer's own.
+    fn rarity(&self, number: u32) -> (usize, u64) {
+        let live = self.parents.values().filter(|parent| parent.is_live());
+        let owners = live.filter(|parent| parent.has.contains(&number)).count();
+        (owners, shuffled(self.seed, number))
     }
 
     fn eligible(&self, number: u32) -> impl Iterator<Item = (&PeerId, &Parent)> {

@@ -204,8 +204,12 @@ impl Connection {
         while let Some(header) = self.next_header().await? {
             match header.tag {
                 Tag::KeepOpen => keep_open = true,
-                Tag::Request(family) => {
+                Tag::Request(_) | Tag::Choice => {
                     let request = self.request(header).await?;
+                    let family = match header.tag {
+                        Tag::Request(family) => family,
+                        _ => Family::Standard,
+                    };
                     self.answer(header.id, family, &request).await?;
                     // Upstream's peers may read until the end; only ours say that they ask for more.
                     if !keep_open {
@@ -243,7 +247,7 @@ impl Connection {
     }
 
     async fn request(&self, header: Header) -> Result<Request, ConnectionError> {
-        // Its decoder let nothing pass but the two lengths of a request.
+        // Its decoder let nothing pass but the lengths of a request.
         let mut value = vec![0; header.length as usize];
         self.read_all(&mut value).await?;
         match Request::decode(&value) {
@@ -255,7 +259,7 @@ impl Connection {
     async fn answer(&self, id: u8, family: Family, request: &Request) -> Result<(), ConnectionError> {
         let stats = &self.inner.stats;
         let found = self.inner.storage.pin(&request.task_id).and_then(|pin| {
-            let piece = pin.piece(request.number)?;
+            let piece = pin.give(&request.numbers())?;
             Some((pin, piece))
         });
         let Some((pin, piece)) = found else {

@@ -4,7 +4,8 @@
 //! `length` bytes. A request's value is the task id in ASCII and the piece number. The answer's value is the piece's
 //! metadata behind its own length, and the piece's bytes follow it *outside* of the packet.
 //!
-//! What ours adds, and sends only to a parent that announced it: [`Tag::KeepOpen`], and task ids of 128 digits.
+//! What ours adds, and sends only to a parent that announced it: [`Tag::KeepOpen`], [`Tag::Choice`], and task ids of 128
+//! digits.
 //! Whatever comes from the network is measured before it is believed or given memory.
 
 use dragonfly_model::{PieceNumber, PieceSpan, TaskId};
@@ -17,6 +18,8 @@ pub const MAX_CONTENT_LEN: u32 = 4096;
 pub const MAX_REFUSAL_LEN: u32 = 4096;
 /// How the wire writes "from another peer".
 pub const REMOTE_PEER: u8 = 1;
+/// Pieces that a [`Tag::Choice`] names at most, beside the one that is wanted most.
+pub const MAX_OTHERS: usize = 15;
 
 /// Which of upstream's kinds of task a request speaks of. Storage has only one kind: the answer repeats the family of
 /// the request, and nothing else depends on it.
@@ -47,6 +50,8 @@ pub enum Tag {
     Request(Family),
     /// A piece's metadata; its bytes follow.
     Content(Family),
+    /// Asks for any of several pieces. Ours, announced by the parent.
+    Choice,
     /// Sent first on a connection, without a value: it will carry many requests. Ours, announced by the parent.
     KeepOpen,
     /// The sender will send no more.
@@ -56,6 +61,7 @@ pub enum Tag {
 }
 
 impl Tag {
+    const CHOICE: u8 = 252;
     const KEEP_OPEN: u8 = 253;
     const CLOSE: u8 = 254;
     const ERROR: u8 = 255;
@@ -64,6 +70,7 @@ impl Tag {
         match self {
             Self::Request(family) => family.number() * 2,
             Self::Content(family) => family.number() * 2 + 1,
+            Self::Choice => Self::CHOICE,
             Self::KeepOpen => Self::KEEP_OPEN,
             Self::Close => Self::CLOSE,
             Self::Error => Self::ERROR,
@@ -80,6 +87,7 @@ impl Tag {
                     Self::Content(family)
                 })
             }
+            Self::CHOICE => Some(Self::Choice),
             Self::KEEP_OPEN => Some(Self::KeepOpen),
             Self::CLOSE => Some(Self::Close),
             Self::ERROR => Some(Self::Error),
@@ -138,6 +146,7 @@ impl Header {
         let tag = Tag::from_number(tag).ok_or(Malformed::Tag(tag))?;
         let (what, possible) = match tag {
             Tag::Request(_) => ("request", length == Request::LEN || length == Request::LONG_LEN),
+            Tag::Choice => ("request for any of several pieces", Request::is_choice_len(length)),
             Tag::Content(_) => ("content packet", length <= MAX_CONTENT_LEN),
             Tag::KeepOpen | Tag::Close => ("packet without a value", length == 0),
             Tag::Error => ("error packet", (1..=MAX_REFUSAL_LEN).contains(&length)),
@@ -155,13 +164,15 @@ impl Header {
     }
 }
 
-/// A request for one piece.
+/// A request for a piece.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request {
     /// Of which task.
     pub task_id: TaskId,
-    /// Which piece.
+    /// Which piece is wanted most.
     pub number: PieceNumber,
+    /// Pieces that would do as well, [`MAX_OTHERS`] at most. Only for a parent that announced that it chooses.
+    pub others: Vec<PieceNumber>,
 }
 
 impl Request {
@@ -170,24 +181,51 @@ impl Request {
     /// Bytes of the value with a task id of 128 digits.
     pub const LONG_LEN: u32 = 132;
 
-    /// The whole packet.
-    pub fn encode(&self, id: u8, family: Family) -> Vec<u8> {
-        let task_id = self.task_id.as_str().as_bytes();
-        let header = Header {
-            id,
-            tag: Tag::Request(family),
-            length: task_id.len() as u32 + 4,
-        };
-        [&header.encode()[..], task_id, &self.number.0.to_be_bytes()].concat()
+    /// Whether a request for any of several pieces can have a value of so many bytes. The longest with a short task id is
+    /// shorter than the shortest with a long one.
+    fn is_choice_len(length: u32) -> bool {
+        let numbers = |digits: u32| length > digits + 4 && length <= digits + 4 + 4 * MAX_OTHERS as u32;
+        length.is_multiple_of(4) && (numbers(64) || numbers(128))
     }
 
-    /// Reads a request's value.
+    /// All pieces that would do, the one that is wanted most first.
+    pub fn numbers(&self) -> Vec<PieceNumber> {
+        [self.number].into_iter().chain(self.others.iter().copied()).collect()
+    }
+
+    /// The whole packet: in upstream's form if nothing else would do as well.
+    pub fn encode(&self, id: u8, family: Family) -> Vec<u8> {
+        let task_id = self.task_id.as_str().as_bytes();
+        let numbers = self.numbers();
+        let named = numbers.iter().take(1 + MAX_OTHERS);
+        let numbers: Vec<u8> = named.flat_map(|number| number.0.to_be_bytes()).collect();
+        let header = Header {
+            id,
+            tag: if self.others.is_empty() {
+                Tag::Request(family)
+            } else {
+                Tag::Choice
+            },
+            length: (task_id.len() + numbers.len()) as u32,
+        };
+        [&header.encode()[..], task_id, &numbers].concat()
+    }
+
+    /// Reads the value of a request of either form.
     pub fn decode(value: &[u8]) -> Result<Self, Malformed> {
-        let (task_id, number) = value.split_last_chunk::<4>().ok_or(Malformed::TaskId)?;
+        let digits = if value.len() > 128 { 128 } else { 64 };
+        let (task_id, numbers) = value.split_at_checked(digits).ok_or(Malformed::TaskId)?;
         let task_id = std::str::from_utf8(task_id).map_err(|_| Malformed::TaskId)?;
+        let (numbers, rest) = numbers.as_chunks::<4>();
+        let mut numbers = numbers.iter().map(|number| PieceNumber(u32::from_be_bytes(*number)));
+        let first = numbers.next().filter(|_| rest.is_empty());
         Ok(Self {
             task_id: TaskId::parse(task_id).map_err(|_| Malformed::TaskId)?,
-            number: PieceNumber(u32::from_be_bytes(*number)),
+            number: first.ok_or(Malformed::Length {
+                what: "request",
+                length: value.len() as u32,
+            })?,
+            others: numbers.collect(),
         })
     }
 }
@@ -367,6 +405,7 @@ mod tests {
         let request = Request {
             task_id: id_of(64),
             number: PieceNumber(0x0102),
+            others: Vec::new(),
         };
         let packet = request.encode(7, Family::Persistent);
         let mut expected = vec![7, 2, 0, 0, 0, 68];
@@ -424,7 +463,11 @@ mod tests {
             [0, 254, 0, 0, 0, 1],
             [0, 255, 0, 0, 0, 0],
             [0, 8, 0, 0, 0, 0],
-            [0, 252, 0, 0, 0, 0],
+            [0, 251, 0, 0, 0, 0],
+            [0, 252, 0, 0, 0, 68],
+            [0, 252, 0, 0, 0, 73],
+            [0, 252, 0, 0, 0, 132],
+            [0, 252, 0, 0, 0, 196],
         ] {
             assert!(Header::decode(bytes).is_err(), "{bytes:?}");
         }
@@ -444,14 +487,18 @@ mod tests {
 
     proptest! {
         #[test]
-        fn requests_round_trip(id: u8, number: u32, long: bool, family in family()) {
+        fn requests_round_trip(
+            id: u8, number: u32, others in proptest::collection::vec(any::<u32>(), 0..=MAX_OTHERS), long: bool, family in family(),
+        ) {
             let request = Request {
                 task_id: id_of(if long { 128 } else { 64 }),
                 number: PieceNumber(number),
+                others: others.into_iter().map(PieceNumber).collect(),
             };
             let packet = request.encode(id, family);
             let (header, value) = split(&packet);
-            prop_assert_eq!((header.id, header.tag), (id, Tag::Request(family)));
+            let tag = if request.others.is_empty() { Tag::Request(family) } else { Tag::Choice };
+            prop_assert_eq!((header.id, header.tag), (id, tag));
             prop_assert_eq!(Request::decode(value).unwrap(), request);
         }
 

@@ -5,6 +5,7 @@ use super::{Check, Problems, null_is_default};
 use jiff::Timestamp;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize, Serializer};
+use utoipa::{IntoParams, ToSchema};
 
 const MAX_NAME_CHARS: usize = 64;
 const MAX_BIO_CHARS: usize = 1000;
@@ -12,7 +13,7 @@ const MAX_BIO_CHARS: usize = 1000;
 const MAX_ENTRIES: u64 = 100;
 
 /// The right to do something with a kind of object.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
 pub struct Permission {
     /// First segment of the paths of these objects, or `*` for all.
     pub object: String,
@@ -21,11 +22,13 @@ pub struct Permission {
 }
 
 /// A role to be made.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct CreateRole {
     /// Its name, which no other role has.
+    #[schema(min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9_-]+$")]
     pub role: String,
     /// What it permits.
+    #[schema(min_items = 1, max_items = 100)]
     pub permissions: Vec<Permission>,
 }
 
@@ -41,7 +44,7 @@ impl Check for CreateRole {
 }
 
 /// Whether a token opens anything.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum TokenState {
     /// Yes, until it expires.
@@ -51,7 +54,7 @@ pub enum TokenState {
 }
 
 /// A personal access token, which acts for its user, within its scopes.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct PersonalAccessToken {
     /// Its id.
     pub id: u64,
@@ -67,6 +70,7 @@ pub struct PersonalAccessToken {
     pub bio: String,
     /// The token itself, for `Authorization: Bearer`: in the answer to its making, and never again.
     #[serde(default, skip_serializing_if = "Option::is_none", serialize_with = "expose_some")]
+    #[schema(value_type = Option<String>, format = Password)]
     pub token: Option<SecretString>,
     /// What it opens.
     pub scopes: Vec<String>,
@@ -79,15 +83,18 @@ pub struct PersonalAccessToken {
 }
 
 /// A token to be made.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct CreateToken {
     /// Its name.
+    #[schema(min_length = 1, max_length = 64)]
     pub name: String,
     /// What it is for.
     #[serde(default, deserialize_with = "null_is_default")]
+    #[schema(max_length = 1000, nullable)]
     pub bio: String,
     /// What it opens: `job`, `cluster`, or a kind of object with or without `:read`. Empty: `job` and `cluster`.
     #[serde(default, deserialize_with = "null_is_default")]
+    #[schema(max_items = 100, nullable)]
     pub scopes: Vec<String>,
     /// When it ends.
     pub expired_at: Timestamp,
@@ -105,14 +112,16 @@ impl Check for CreateToken {
 }
 
 /// Changes to a token. What is left out stays.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
 pub struct UpdateToken {
     /// What it is for.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(max_length = 1000)]
     pub bio: Option<String>,
     /// What it opens, at least one.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(min_items = 1, max_items = 100)]
     pub scopes: Option<Vec<String>>,
     /// Whether it opens anything.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -134,7 +143,8 @@ impl Check for UpdateToken {
 }
 
 /// Which tokens are listed, of those that the caller may see.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(default)]
 pub struct TokenFilter {
     /// Whether they open anything.
@@ -146,7 +156,7 @@ pub struct TokenFilter {
 }
 
 /// A session of a user.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct UserSession {
     /// Its id, which opens nothing.
     pub id: String,

@@ -5,13 +5,14 @@ use super::{Check, Problems, null_is_default};
 use jiff::Timestamp;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
 const MAX_EMAIL_CHARS: usize = 255;
 const MAX_PHONE_CHARS: usize = 64;
 const MAX_TEXT_CHARS: usize = 1000;
 
 /// A user. The password is never shown, nor its hash.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct User {
     /// Its id.
     pub id: u64,
@@ -38,7 +39,7 @@ pub struct User {
 }
 
 /// Whether a user may sign in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum UserState {
     /// Yes.
@@ -48,27 +49,34 @@ pub enum UserState {
 }
 
 /// A user to be made, with a password to begin with.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct CreateUser {
     /// The name to sign in with.
+    #[schema(min_length = 3, max_length = 10)]
     pub name: String,
     /// The first password, which the user has to change.
     #[serde(serialize_with = "expose")]
+    #[schema(value_type = String, format = Password, min_length = 8, max_length = 20)]
     pub password: SecretString,
     /// The mail address; may be left out.
     #[serde(default, deserialize_with = "null_is_default")]
+    #[schema(max_length = 255, nullable)]
     pub email: String,
     /// Telephone number.
     #[serde(default, deserialize_with = "null_is_default")]
+    #[schema(max_length = 64, nullable)]
     pub phone: String,
     /// URL of a picture.
     #[serde(default, deserialize_with = "null_is_default")]
+    #[schema(max_length = 1000, nullable)]
     pub avatar: String,
     /// Where the user is.
     #[serde(default, deserialize_with = "null_is_default")]
+    #[schema(max_length = 1000, nullable)]
     pub location: String,
     /// Who the user is.
     #[serde(default, deserialize_with = "null_is_default")]
+    #[schema(max_length = 1000, nullable)]
     pub bio: String,
 }
 
@@ -85,23 +93,28 @@ impl Check for CreateUser {
 }
 
 /// Changes to a user. What is left out stays; texts may be emptied.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
 pub struct UpdateUser {
     /// The mail address.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(max_length = 255)]
     pub email: Option<String>,
     /// Telephone number.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(max_length = 64)]
     pub phone: Option<String>,
     /// URL of a picture.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(max_length = 1000)]
     pub avatar: Option<String>,
     /// Where the user is.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(max_length = 1000)]
     pub location: Option<String>,
     /// Who the user is.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(max_length = 1000)]
     pub bio: Option<String>,
     /// Whether the user may sign in; nobody changes that of himself.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -128,7 +141,8 @@ impl Check for UpdateUser {
 }
 
 /// Which users are listed: those that match all that is given.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(default)]
 pub struct UserFilter {
     /// Their name.

@@ -3,6 +3,7 @@
 use super::{Check, Problems, null_is_default};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 const MAX_NAME_CHARS: usize = 255;
 const MAX_URL_CHARS: usize = 1024;
@@ -14,26 +15,30 @@ const MAX_PATTERNS: u64 = 100;
 const MAX_PATTERN_CHARS: usize = 1024;
 
 /// Priority of an application's downloads.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Priority {
     /// Of those that no pattern matches, 0 to 20.
+    #[schema(minimum = 0, maximum = 20)]
     pub value: i32,
     /// Of those whose URL a pattern matches; the first counts.
     #[serde(default, deserialize_with = "null_is_default")]
+    #[schema(max_items = 100, nullable)]
     pub urls: Vec<UrlPriority>,
 }
 
 /// Priority of the downloads whose URL a pattern matches.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct UrlPriority {
     /// A regular expression; the manager checks that it is one.
+    #[schema(min_length = 1, max_length = 1024, format = Regex)]
     pub regex: String,
     /// 0 to 20.
+    #[schema(minimum = 0, maximum = 20)]
     pub value: i32,
 }
 
 /// An application.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Application {
     /// Its id.
     pub id: u64,
@@ -50,20 +55,24 @@ pub struct Application {
     /// What it is.
     pub bio: String,
     /// Which of its downloads come first.
+    #[schema(required = true)]
     pub priority: Option<Priority>,
     /// Who made it.
     pub user_id: u64,
 }
 
 /// An application to be made.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct CreateApplication {
     /// Its name.
+    #[schema(min_length = 1, max_length = 255)]
     pub name: String,
     /// Where it is described.
+    #[schema(min_length = 1, max_length = 1024)]
     pub url: String,
     /// What it is.
     #[serde(default, deserialize_with = "null_is_default")]
+    #[schema(max_length = 1000, nullable)]
     pub bio: String,
     /// Which of its downloads come first.
     #[serde(default)]
@@ -80,17 +89,20 @@ impl Check for CreateApplication {
 }
 
 /// Changes to an application. What is left out stays.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
 pub struct UpdateApplication {
     /// A new name.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(min_length = 1, max_length = 255)]
     pub name: Option<String>,
     /// A new place where it is described.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(min_length = 1, max_length = 1024)]
     pub url: Option<String>,
     /// A new description; it may be empty.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(max_length = 1000)]
     pub bio: Option<String>,
     /// New priorities, as a whole.
     #[serde(skip_serializing_if = "Option::is_none")]

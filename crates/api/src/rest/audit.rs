@@ -1,11 +1,13 @@
 //! The audit log.
 
+use super::Address;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
+use utoipa::{IntoParams, ToSchema};
 
 /// As what somebody did something.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum ActorType {
     /// A user with a session.
@@ -17,7 +19,7 @@ pub enum ActorType {
 }
 
 /// How it ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum AuditState {
     /// It was done.
@@ -27,7 +29,7 @@ pub enum AuditState {
 }
 
 /// Something that somebody did, or tried to do.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Audit {
     /// Its id.
     pub id: u64,
@@ -60,11 +62,13 @@ pub struct Audit {
     /// The answer's status; 0 if it was cut off before.
     pub status_code: u16,
     /// The change that was asked for, without its secrets.
+    #[schema(required = true)]
     pub detail: Option<serde_json::Value>,
 }
 
 /// Which records are listed: those that match all that is given.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(default)]
 pub struct AuditFilter {
     /// As what it was done.
@@ -75,6 +79,7 @@ pub struct AuditFilter {
     pub actor_name: Option<String>,
     /// From where.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[param(value_type = Option<Address>)]
     pub address: Option<IpAddr>,
     /// The kind of event.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -3,19 +3,23 @@
 use super::{Problems, null_is_default};
 use dragonfly_model::{BadPattern, Blocks};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// What peers refuse, by kind of task. Lists are never `null` when written, and may be when read.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
 pub struct BlockList {
     /// Ordinary tasks.
     #[serde(deserialize_with = "null_is_default")]
+    #[schema(value_type = Option<DownloadBlock>)]
     pub task: DownloadBlock,
     /// Persistent tasks.
     #[serde(deserialize_with = "null_is_default")]
+    #[schema(value_type = Option<TransferBlock>)]
     pub persistent_task: TransferBlock,
     /// Persistent cache tasks.
     #[serde(deserialize_with = "null_is_default")]
+    #[schema(value_type = Option<TransferBlock>)]
     pub persistent_cache_task: TransferBlock,
 }
 
@@ -59,41 +63,48 @@ impl BlockList {
 }
 
 /// What is refused of tasks that are only downloaded.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
 pub struct DownloadBlock {
     /// Downloads.
     #[serde(deserialize_with = "null_is_default")]
+    #[schema(value_type = Option<Block>)]
     pub download: Block,
 }
 
 /// What is refused of tasks that are downloaded and uploaded.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
 pub struct TransferBlock {
     /// Downloads.
     #[serde(deserialize_with = "null_is_default")]
+    #[schema(value_type = Option<Block>)]
     pub download: Block,
     /// Uploads.
     #[serde(deserialize_with = "null_is_default")]
+    #[schema(value_type = Option<Block>)]
     pub upload: Block,
 }
 
 /// A request that matches any of these is refused.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
 pub struct Block {
     /// Names of applications.
     #[serde(deserialize_with = "null_is_default")]
+    #[schema(nullable)]
     pub applications: Vec<String>,
     /// Regular expressions that are searched in the URL.
     #[serde(deserialize_with = "null_is_default")]
+    #[schema(nullable)]
     pub urls: Vec<String>,
     /// Tags.
     #[serde(deserialize_with = "null_is_default")]
+    #[schema(nullable)]
     pub tags: Vec<String>,
     /// Priorities; not used for uploads.
     #[serde(deserialize_with = "null_is_default")]
+    #[schema(nullable)]
     pub priorities: Vec<u32>,
 }
 

@@ -6,6 +6,7 @@ use super::{
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// The most characters of a cluster's name.
 const MAX_NAME_CHARS: usize = 255;
@@ -13,7 +14,7 @@ const MAX_NAME_CHARS: usize = 255;
 const MAX_BIO_CHARS: usize = 1000;
 
 /// A cluster.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Cluster {
     /// Its id, which is also `scheduler_cluster_id`.
     pub id: u64,
@@ -42,15 +43,18 @@ pub struct Cluster {
 }
 
 /// A cluster to be made.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct CreateCluster {
     /// Its name.
+    #[schema(min_length = 1, max_length = 255)]
     pub name: String,
     /// What it is for.
     #[serde(default, deserialize_with = "null_is_default")]
+    #[schema(max_length = 1000, nullable)]
     pub bio: String,
     /// Which peers it serves.
     #[serde(default, deserialize_with = "null_is_default")]
+    #[schema(value_type = Option<Scopes>)]
     pub scopes: Scopes,
     /// How its schedulers choose.
     pub scheduler_cluster_config: SchedulerClusterConfig,
@@ -60,6 +64,7 @@ pub struct CreateCluster {
     pub peer_cluster_config: PeerClusterConfig,
     /// Whether it becomes the default instead of the present one.
     #[serde(default, deserialize_with = "null_is_default")]
+    #[schema(nullable)]
     pub is_default: bool,
 }
 
@@ -75,14 +80,16 @@ impl Check for CreateCluster {
 }
 
 /// Changes to a cluster. What is left out stays.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
 pub struct UpdateCluster {
     /// A new name.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(min_length = 1, max_length = 255)]
     pub name: Option<String>,
     /// A new description; it may be empty.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(max_length = 1000)]
     pub bio: Option<String>,
     /// New scopes, as a whole.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -125,7 +132,7 @@ impl Check for UpdateCluster {
 }
 
 /// The scheduler half of a cluster.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct SchedulerCluster {
     /// Its id.
     pub id: u64,
@@ -152,7 +159,7 @@ pub struct SchedulerCluster {
 }
 
 /// The seed peer half of a cluster.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct SeedPeerCluster {
     /// Its id.
     pub id: u64,

@@ -3,24 +3,29 @@
 
 use super::{BlockList, Check, Problems, null_is_default};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// Which peers a cluster serves. A peer's cluster is found by CIDR, then hostname, then IDC, then location.
 ///
 /// CIDRs and hostname patterns are parsed where they are used, the manager, which refuses malformed ones.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
 pub struct Scopes {
     /// Names of data centres, alternatives separated by `|`.
     #[serde(deserialize_with = "null_is_default")]
+    #[schema(max_length = 1024, nullable)]
     pub idc: String,
     /// A place from wide to narrow, at most [`Scopes::MAX_LOCATION_ELEMENTS`], separated by `|`.
     #[serde(deserialize_with = "null_is_default")]
+    #[schema(max_length = 1024, nullable)]
     pub location: String,
     /// Networks.
     #[serde(deserialize_with = "null_is_default")]
+    #[schema(max_items = 1000, nullable)]
     pub cidrs: Vec<String>,
     /// Regular expressions that are searched in the peer's hostname.
     #[serde(deserialize_with = "null_is_default")]
+    #[schema(max_items = 1000, nullable)]
     pub hostnames: Vec<String>,
 }
 
@@ -71,14 +76,17 @@ impl Check for Scopes {
 }
 
 /// How a cluster's schedulers choose. What a request leaves out has its default.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
 pub struct SchedulerClusterConfig {
     /// The most parents that a peer is given, 1 to 20.
+    #[schema(minimum = 1, maximum = 20)]
     pub candidate_parent_limit: u32,
     /// How many peers are looked at to find those parents, 10 to 1000.
+    #[schema(minimum = 10, maximum = 1000)]
     pub filter_parent_limit: u32,
     /// The most jobs per second that are accepted for this cluster, 1 to 1 000 000.
+    #[schema(minimum = 1, maximum = 1_000_000)]
     pub job_rate_limit: u32,
 }
 
@@ -104,10 +112,11 @@ impl Check for SchedulerClusterConfig {
 }
 
 /// What the peers of a cluster may do. What a request leaves out has its default.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
 pub struct PeerClusterConfig {
     /// The most concurrent uploads of a peer, 1 to 2000.
+    #[schema(minimum = 1, maximum = 2000)]
     pub load_limit: u32,
     /// What peers refuse.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -133,10 +142,11 @@ impl Check for PeerClusterConfig {
 }
 
 /// What the seed peers of a cluster may do. What a request leaves out has its default.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
 pub struct SeedPeerClusterConfig {
     /// The most concurrent uploads of a seed peer, 1 to 50 000.
+    #[schema(minimum = 1, maximum = 50_000)]
     pub load_limit: u32,
     /// What seed peers refuse.
     #[serde(skip_serializing_if = "Option::is_none")]

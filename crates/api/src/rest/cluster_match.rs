@@ -3,12 +3,14 @@
 use super::{Check, Problems, null_is_default};
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
+use utoipa::{IntoParams, ToSchema};
 
 /// The most characters of each text that is asked about.
 const MAX_CHARS: usize = 1024;
 
 /// A host, as it would ask for schedulers. What is left out it doesn't say.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(default)]
 pub struct MatchQuery {
     /// Its address.
@@ -54,7 +56,7 @@ impl Check for MatchQuery {
 }
 
 /// Which cluster serves a host, and why no other does.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ClusterMatch {
     /// Id of the cluster.
     pub cluster_id: u64,
@@ -72,7 +74,7 @@ pub struct ClusterMatch {
 }
 
 /// What one cluster had to do with it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ClusterVerdict {
     /// Its id.
     pub id: u64,
@@ -85,7 +87,7 @@ pub struct ClusterVerdict {
 }
 
 /// What one cluster had to do with a choice, in one word.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
     /// It serves the host.

@@ -1,9 +1,10 @@
 //! Members of clusters: schedulers and seed peers.
 
-use super::{Check, Problems, null_is_default};
+use super::{Address, Check, Problems, null_is_default};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
+use utoipa::{IntoParams, ToSchema};
 
 /// Feature of a scheduler that schedules.
 pub const FEATURE_SCHEDULE: &str = "schedule";
@@ -20,7 +21,7 @@ const MAX_FEATURES: usize = 16;
 const MAX_FEATURE_CHARS: usize = 64;
 
 /// Whether a member is alive.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum MemberState {
     /// Its lease runs.
@@ -40,7 +41,7 @@ impl MemberState {
 }
 
 /// What a seed peer is. There is one kind.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum SeedPeerType {
     /// The one kind.
@@ -49,10 +50,11 @@ pub enum SeedPeerType {
 }
 
 /// How a scheduler behaves towards the manager.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
 pub struct SchedulerConfig {
     /// Time between two of its KeepAlive messages, in nanoseconds. Three without one end its lease.
+    #[schema(minimum = 100_000_000, maximum = 600_000_000_000_i64)]
     pub manager_keep_alive_interval: u64,
 }
 
@@ -80,7 +82,7 @@ impl Check for SchedulerConfig {
 }
 
 /// A scheduler.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Scheduler {
     /// Its id.
     pub id: u64,
@@ -109,31 +111,40 @@ pub struct Scheduler {
     /// Its cluster.
     pub scheduler_cluster_id: u64,
     /// When it last showed that it is alive.
+    #[schema(required = true)]
     pub last_keep_alive_at: Option<Timestamp>,
 }
 
 /// A scheduler to be registered by hand.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct CreateScheduler {
     /// Name of its host.
+    #[schema(min_length = 1, max_length = 253, pattern = r"^\S+$")]
     pub host_name: String,
     /// Where it is reached.
+    #[schema(value_type = Address)]
     pub ip: IpAddr,
     /// Its gRPC port.
+    #[schema(minimum = 1)]
     pub port: u16,
     /// Its cluster.
+    #[schema(minimum = 1)]
     pub scheduler_cluster_id: u64,
     /// Its data centre, or empty.
     #[serde(default, deserialize_with = "null_is_default")]
+    #[schema(max_length = 1024, nullable)]
     pub idc: String,
     /// Its place, or empty.
     #[serde(default, deserialize_with = "null_is_default")]
+    #[schema(max_length = 1024, nullable)]
     pub location: String,
     /// What it does; empty means all that it can.
     #[serde(default, deserialize_with = "null_is_default")]
+    #[schema(max_items = 16, nullable)]
     pub features: Vec<String>,
     /// How it behaves towards the manager.
     #[serde(default, deserialize_with = "null_is_default")]
+    #[schema(value_type = Option<SchedulerConfig>)]
     pub config: SchedulerConfig,
 }
 
@@ -149,26 +160,32 @@ impl Check for CreateScheduler {
 }
 
 /// Changes to a scheduler. What is left out stays.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
 pub struct UpdateScheduler {
     /// A new address.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Address>)]
     pub ip: Option<IpAddr>,
     /// A new gRPC port.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1)]
     pub port: Option<u16>,
     /// A new cluster.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1)]
     pub scheduler_cluster_id: Option<u64>,
     /// A new data centre.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(max_length = 1024)]
     pub idc: Option<String>,
     /// A new place.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(max_length = 1024)]
     pub location: Option<String>,
     /// New features.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(max_items = 16)]
     pub features: Option<Vec<String>>,
     /// A new behaviour towards the manager.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -196,7 +213,8 @@ impl Check for UpdateScheduler {
 }
 
 /// Which schedulers are listed: those that match all that is given.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(default)]
 pub struct SchedulerFilter {
     /// Name of the host.
@@ -210,6 +228,7 @@ pub struct SchedulerFilter {
     pub location: Option<String>,
     /// Address.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[param(value_type = Option<Address>)]
     pub ip: Option<IpAddr>,
     /// Whether alive.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -220,7 +239,7 @@ pub struct SchedulerFilter {
 }
 
 /// A seed peer.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct SeedPeer {
     /// Its id.
     pub id: u64,
@@ -255,25 +274,32 @@ pub struct SeedPeer {
 }
 
 /// A seed peer to be registered by hand.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct CreateSeedPeer {
     /// Name of its host.
+    #[schema(min_length = 1, max_length = 253, pattern = r"^\S+$")]
     pub host_name: String,
     /// What it is.
     pub r#type: SeedPeerType,
     /// Where it is reached.
+    #[schema(value_type = Address)]
     pub ip: IpAddr,
     /// Its gRPC port.
+    #[schema(minimum = 1)]
     pub port: u16,
     /// Its port for pieces.
+    #[schema(minimum = 1)]
     pub download_port: u16,
     /// Its cluster.
+    #[schema(minimum = 1)]
     pub seed_peer_cluster_id: u64,
     /// Its data centre, or empty.
     #[serde(default, deserialize_with = "null_is_default")]
+    #[schema(max_length = 1024, nullable)]
     pub idc: String,
     /// Its place, or empty.
     #[serde(default, deserialize_with = "null_is_default")]
+    #[schema(max_length = 1024, nullable)]
     pub location: String,
     /// Its object storage port; 0: it has none.
     #[serde(default, deserialize_with = "null_is_default")]
@@ -291,29 +317,35 @@ impl Check for CreateSeedPeer {
 }
 
 /// Changes to a seed peer. What is left out stays.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
 pub struct UpdateSeedPeer {
     /// A new address.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Address>)]
     pub ip: Option<IpAddr>,
     /// A new gRPC port.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1)]
     pub port: Option<u16>,
     /// A new port for pieces.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1)]
     pub download_port: Option<u16>,
     /// A new object storage port.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub object_storage_port: Option<u16>,
     /// A new cluster.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1)]
     pub seed_peer_cluster_id: Option<u64>,
     /// A new data centre.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(max_length = 1024)]
     pub idc: Option<String>,
     /// A new place.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(max_length = 1024)]
     pub location: Option<String>,
 }
 
@@ -337,7 +369,8 @@ impl Check for UpdateSeedPeer {
 }
 
 /// Which seed peers are listed: those that match all that is given.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(default)]
 pub struct SeedPeerFilter {
     /// Name of the host.
@@ -354,6 +387,7 @@ pub struct SeedPeerFilter {
     pub location: Option<String>,
     /// Address.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[param(value_type = Option<Address>)]
     pub ip: Option<IpAddr>,
     /// gRPC port.
     #[serde(skip_serializing_if = "Option::is_none")]

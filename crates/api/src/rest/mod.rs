@@ -6,6 +6,7 @@
 
 mod access;
 mod account;
+mod address;
 mod application;
 mod audit;
 mod block_list;
@@ -21,6 +22,7 @@ pub use access::{
     CreateRole, CreateToken, Permission, PersonalAccessToken, TokenFilter, TokenState, UpdateToken, UserSession,
 };
 pub use account::{CreateUser, UpdateUser, User, UserFilter, UserState};
+pub use address::Address;
 pub use application::{Application, CreateApplication, Priority, UpdateApplication, UrlPriority};
 pub use audit::{ActorType, Audit, AuditFilter, AuditState};
 pub use block_list::{Block, BlockList, DownloadBlock, TransferBlock};
@@ -36,9 +38,10 @@ pub use setting::{CreateSetting, Setting, SettingFilter, UpdateSetting};
 pub use user::{PASSWORD_CHARS, ResetPassword, Session, SignIn};
 
 use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
 /// A refusal or failure.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Message {
     /// What happened, for people.
     pub message: String,
@@ -48,7 +51,7 @@ pub struct Message {
 }
 
 /// The answer (422) to a body or query that can't be read or breaks a rule.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Errors {
     /// All problems, joined by `; `.
     pub errors: String,
@@ -58,12 +61,15 @@ pub struct Errors {
 pub const PASSWORD_CHANGE_REQUIRED: &str = "password_change_required";
 
 /// Which part of a list is asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(default)]
 pub struct Page {
     /// Number of the page, from 1.
+    #[param(minimum = 1, maximum = 4_294_967_295_i64)]
     pub page: u64,
-    /// Entries on each page, 1 to [`Page::MAX_PER_PAGE`].
+    /// Entries on each page, 1 to 10 000 000.
+    #[param(minimum = 1, maximum = 10_000_000)]
     pub per_page: u64,
 }
 

@@ -3,13 +3,14 @@
 use super::{Check, Problems, null_is_default};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
 const MAX_NAME_CHARS: usize = 255;
 const MAX_VALUE_CHARS: usize = 1024;
 const MAX_BIO_CHARS: usize = 1000;
 
 /// A setting, which Dragonfly 2.5 calls a config.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Setting {
     /// Its id.
     pub id: u64,
@@ -30,14 +31,17 @@ pub struct Setting {
 }
 
 /// A setting to be made.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct CreateSetting {
     /// Its name.
+    #[schema(min_length = 1, max_length = 255)]
     pub name: String,
     /// Its value.
+    #[schema(min_length = 1, max_length = 1024)]
     pub value: String,
     /// What it is for.
     #[serde(default, deserialize_with = "null_is_default")]
+    #[schema(max_length = 1000, nullable)]
     pub bio: String,
 }
 
@@ -50,14 +54,16 @@ impl Check for CreateSetting {
 }
 
 /// Changes to a setting. What is left out stays.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
 pub struct UpdateSetting {
     /// A new value.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(min_length = 1, max_length = 1024)]
     pub value: Option<String>,
     /// A new description; it may be empty.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(max_length = 1000)]
     pub bio: Option<String>,
 }
 
@@ -73,7 +79,8 @@ impl Check for UpdateSetting {
 }
 
 /// Which settings are listed: those that match all that is given.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(default)]
 pub struct SettingFilter {
     /// Their name.

@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize, Serializer};
 use std::ops::RangeInclusive;
+use utoipa::ToSchema;
 
 /// How many characters a password has.
 pub const PASSWORD_CHARS: RangeInclusive<usize> = 8..=20;
@@ -12,12 +13,14 @@ pub const PASSWORD_CHARS: RangeInclusive<usize> = 8..=20;
 pub(super) const NAME_CHARS: RangeInclusive<usize> = 3..=10;
 
 /// A name and a password.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct SignIn {
     /// Name of the user.
+    #[schema(min_length = 3, max_length = 10)]
     pub name: String,
     /// The password.
     #[serde(serialize_with = "expose")]
+    #[schema(value_type = String, format = Password, min_length = 8, max_length = 20)]
     pub password: SecretString,
 }
 
@@ -29,23 +32,26 @@ impl Check for SignIn {
 }
 
 /// A session, beside the cookie `jwt` that carries the same token.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct Session {
     /// For `Authorization: Bearer`.
     #[serde(serialize_with = "expose")]
+    #[schema(value_type = String, format = Password)]
     pub token: SecretString,
     /// When the token ends.
     pub expire: Timestamp,
 }
 
 /// A change of password.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct ResetPassword {
     /// The present password.
     #[serde(serialize_with = "expose")]
+    #[schema(value_type = String, format = Password, min_length = 8, max_length = 20)]
     pub old_password: SecretString,
     /// The password from now on.
     #[serde(serialize_with = "expose")]
+    #[schema(value_type = String, format = Password, min_length = 8, max_length = 20)]
     pub new_password: SecretString,
 }
 

@@ -10,12 +10,26 @@ use axum::body::Body;
 use axum::extract::{ConnectInfo, OriginalUri, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use dragonfly_api::rest::{ActorType, AuditFilter, Page};
+use dragonfly_api::rest::{ActorType, Audit, AuditFilter, Page};
 use dragonfly_service::chain;
 use http::request::Parts;
 use http::{Method, StatusCode};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
+/// The routes of this file.
+pub(super) fn routes() -> OpenApiRouter<Rest> {
+    OpenApiRouter::default().routes(routes!(list))
+}
+
+/// Lists what was done, newest first.
+#[utoipa::path(
+    get,
+    path = "/audits",
+    params(Page, AuditFilter),
+    responses((status = 200, description = "Done", body = Vec<Audit>)),
+)]
 pub(super) async fn list(
     State(rest): State<Rest>,
     OriginalUri(uri): OriginalUri,

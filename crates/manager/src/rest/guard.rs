@@ -17,7 +17,7 @@ use jiff::Timestamp;
 use secrecy::ExposeSecret;
 
 /// Name of the cookie.
-const COOKIE_NAME: &str = "jwt";
+pub(super) const COOKIE_NAME: &str = "jwt";
 
 /// How the session's cookie is set.
 #[derive(Debug, Clone, Copy)]
@@ -56,7 +56,7 @@ impl CookieRules {
 
 /// What it takes to pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Rule<'a> {
+pub(super) enum Rule<'a> {
     /// Nothing.
     Open,
     /// A session, even of a user who has to set a password first.
@@ -69,7 +69,7 @@ enum Rule<'a> {
     Right(&'a str, Action),
 }
 
-fn rule<'a>(method: &Method, path: &'a str) -> Rule<'a> {
+pub(super) fn rule<'a>(method: &Method, path: &'a str) -> Rule<'a> {
     let action = match *method {
         Method::GET | Method::HEAD => Action::Read,
         _ => Action::Write,
@@ -79,7 +79,7 @@ fn rule<'a>(method: &Method, path: &'a str) -> Rule<'a> {
     let rest: Vec<&str> = segments.collect();
     let id = rest.first().and_then(|id| id.parse().ok());
     match (method.as_str(), object, rest.as_slice(), id) {
-        ("POST", "users", ["signin"], _) => Rule::Open,
+        ("POST", "users", ["signin"], _) | ("GET" | "HEAD", "openapi.json", [], _) => Rule::Open,
         ("POST", "users", ["signout"], _) | ("POST", "users", [_, "reset_password"], Some(_)) => Rule::Session,
         ("GET" | "HEAD" | "PATCH", "users", [_], Some(id))
         | ("GET" | "HEAD", "users", [_, "roles"], Some(id))

@@ -7,14 +7,18 @@ mod applications;
 mod audit;
 mod clusters;
 mod configs;
+mod document;
 mod error;
 mod frame;
 mod guard;
 mod input;
+mod openapi;
 mod origin;
 mod page;
 mod roles;
+mod scheduler_clusters;
 mod schedulers;
+mod seed_peer_clusters;
 mod seed_peers;
 mod tokens;
 mod users;
@@ -26,7 +30,6 @@ use crate::users::Users;
 use crate::wake::{Topic, Wake};
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::middleware::Next;
-use axum::routing::{delete, get, post, put};
 use axum::{Json, Router, middleware};
 use dragonfly_service::tls::ServerTls;
 use dragonfly_service::web::{self, Limits};
@@ -36,6 +39,8 @@ use ipnet::IpNet;
 use std::sync::Arc;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 /// Bytes of a request's body.
 const MAX_BODY_BYTES: usize = 1 << 20;
@@ -70,18 +75,13 @@ impl Rest {
     }
 
     fn router(self) -> Router {
+        let (api, _) = api(|topic, routes| self.waking(topic, routes)).split_for_parts();
+        let (open, _) = open_api().split_for_parts();
+        let (outside, _) = outside().split_for_parts();
         Router::new()
-            .nest(
-                "/api/v1",
-                self.guarded(
-                    clusters()
-                        .merge(self.waking(Topic::Members, members()))
-                        .merge(users())
-                        .merge(self.waking(Topic::Applications, settings())),
-                ),
-            )
-            .nest("/oapi/v1", self.guarded(clusters()))
-            .route("/healthy", get(healthy))
+            .nest("/api/v1", self.guarded(api))
+            .nest("/oapi/v1", self.guarded(open))
+            .merge(outside)
             .method_not_allowed_fallback(|| async { Problem::method_not_allowed() })
             .fallback(|| async { Problem::no_such_page() })
             .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
@@ -102,7 +102,7 @@ impl Rest {
     }
 
     /// Says after every write that something of `topic` has changed.
-    fn waking(&self, topic: Topic, routes: Router<Self>) -> Router<Self> {
+    fn waking(&self, topic: Topic, routes: OpenApiRouter<Self>) -> OpenApiRouter<Self> {
         let wake = self.wake.clone();
         routes.route_layer(middleware::from_fn(move |request: Request, next: Next| {
             let (wake, reads) = (wake.clone(), request.method().is_safe());
@@ -124,84 +124,45 @@ impl Rest {
     }
 }
 
-fn users() -> Router<Rest> {
-    Router::new()
-        .route("/users/signin", post(users::sign_in))
-        .route("/users/signout", post(users::sign_out))
-        .route("/users/refresh_token", post(users::refresh))
-        // Where the console of Dragonfly 2.5 makes users; it takes the same right here.
-        .route("/users/signup", post(users::create))
-        .route("/users", get(users::list).post(users::create))
-        .route(
-            "/users/{id}",
-            get(users::get).patch(users::update).delete(users::delete),
-        )
-        .route("/users/{id}/reset_password", post(users::reset_password))
-        .route("/users/{id}/roles", get(users::roles))
-        .route("/users/{id}/roles/{role}", put(users::grant).delete(users::revoke))
-        .route("/users/{id}/sessions", get(users::sessions).delete(users::end_sessions))
-        .route("/users/{id}/sessions/{session}", delete(users::end_session))
-        .route("/roles", get(roles::list).post(roles::create))
-        .route("/roles/{role}", get(roles::get).delete(roles::delete))
-        .route("/roles/{role}/permissions", post(roles::permit).delete(roles::forbid))
-        .route("/permissions", get(roles::permissions))
-        .route("/audits", get(audit::list))
-        .route("/personal-access-tokens", get(tokens::list).post(tokens::create))
-        .route(
-            "/personal-access-tokens/{id}",
-            get(tokens::get).patch(tokens::update).delete(tokens::delete),
-        )
+/// What is under `/api/v1`: a route and its description are one declaration, in the file of its objects. `about` is
+/// given the routes that write what others wait for, with what that is.
+fn api(about: impl Fn(Topic, OpenApiRouter<Rest>) -> OpenApiRouter<Rest>) -> OpenApiRouter<Rest> {
+    let members = scheduler_clusters::routes()
+        .merge(seed_peer_clusters::routes())
+        .merge(schedulers::routes())
+        .merge(seed_peers::routes());
+    open_api()
+        .merge(about(Topic::Members, members))
+        .merge(about(Topic::Applications, applications::routes()))
+        .merge(users::routes())
+        .merge(roles::routes())
+        .merge(tokens::routes())
+        .merge(audit::routes())
+        .merge(configs::routes())
+        .merge(document::routes())
 }
 
-fn clusters() -> Router<Rest> {
-    Router::new()
-        .route("/clusters", get(clusters::list).post(clusters::create))
-        .route(
-            "/clusters/{id}",
-            get(clusters::get).patch(clusters::update).delete(clusters::delete),
-        )
-        .route("/clusters/match", get(clusters::find))
+/// What is under `/oapi/v1`, too, where scripts of Dragonfly 2.5 look for it.
+fn open_api() -> OpenApiRouter<Rest> {
+    clusters::routes()
 }
 
-fn members() -> Router<Rest> {
-    Router::new()
-        .route("/scheduler-clusters", get(clusters::list_scheduler_clusters))
-        .route("/scheduler-clusters/{id}", get(clusters::get_scheduler_cluster))
-        .route("/seed-peer-clusters", get(clusters::list_seed_peer_clusters))
-        .route("/seed-peer-clusters/{id}", get(clusters::get_seed_peer_cluster))
-        .route("/schedulers", get(schedulers::list).post(schedulers::create))
-        .route(
-            "/schedulers/{id}",
-            get(schedulers::get)
-                .patch(schedulers::update)
-                .delete(schedulers::delete),
-        )
-        .route("/seed-peers", get(seed_peers::list).post(seed_peers::create))
-        .route(
-            "/seed-peers/{id}",
-            get(seed_peers::get)
-                .patch(seed_peers::update)
-                .delete(seed_peers::delete),
-        )
+/// What is outside of both.
+fn outside() -> OpenApiRouter<Rest> {
+    OpenApiRouter::default().routes(routes!(healthy))
 }
 
-fn settings() -> Router<Rest> {
-    Router::new()
-        .route("/applications", get(applications::list).post(applications::create))
-        .route(
-            "/applications/{id}",
-            get(applications::get)
-                .patch(applications::update)
-                .delete(applications::delete),
-        )
-        .route("/configs", get(configs::list).post(configs::create))
-        .route(
-            "/configs/{id}",
-            get(configs::get).patch(configs::update).delete(configs::delete),
-        )
+/// The description of the API, a document of OpenAPI 3.1. `docs/openapi.json` is the same.
+pub fn openapi() -> String {
+    openapi::document()
 }
 
 /// Whether the manager can do its work, which it can't without its database.
+#[utoipa::path(
+    get,
+    path = "/healthy",
+    responses((status = 200, description = "It can", body = String, example = "OK")),
+)]
 async fn healthy(State(rest): State<Rest>) -> Result<Json<&'static str>, Problem> {
     rest.store.ping().await.map_err(|error| {
         tracing::warn!(%error, "the database does not answer");

@@ -6,13 +6,36 @@ use super::input::{Input, Segments};
 use crate::users::Caller;
 use axum::extract::State;
 use axum::{Extension, Json};
-use dragonfly_api::rest::{CreateRole, Permission};
+use dragonfly_api::rest::{CreateRole, Message, Permission};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
+/// The routes of this file.
+pub(super) fn routes() -> OpenApiRouter<Rest> {
+    OpenApiRouter::default()
+        .routes(routes!(list, create))
+        .routes(routes!(get, delete))
+        .routes(routes!(permit, forbid))
+        .routes(routes!(permissions))
+}
+
+/// Lists the names of the roles.
+#[utoipa::path(
+    get,
+    path = "/roles",
+    responses((status = 200, description = "Done", body = Vec<String>)),
+)]
 pub(super) async fn list(State(rest): State<Rest>) -> Result<Json<Vec<String>>, Problem> {
     Ok(Json(rest.users.roles().await?))
 }
 
-/// Each right as role, object and action.
+/// Shows what a role permits: each right as role, object and action.
+#[utoipa::path(
+    get,
+    path = "/roles/{role}",
+    params(("role" = String, Path, description = "Name of the role")),
+    responses((status = 200, description = "Done", body = Vec<[String; 3]>)),
+)]
 pub(super) async fn get(
     State(rest): State<Rest>,
     Segments(name): Segments<String>,
@@ -22,6 +45,16 @@ pub(super) async fn get(
     Ok(Json(rows.collect()))
 }
 
+/// Makes a role.
+#[utoipa::path(
+    post,
+    path = "/roles",
+    request_body = CreateRole,
+    responses(
+        (status = 200, description = "Done"),
+        (status = 409, description = "The name is taken", body = Message),
+    ),
+)]
 pub(super) async fn create(
     State(rest): State<Rest>,
     Extension(caller): Extension<Caller>,
@@ -30,6 +63,16 @@ pub(super) async fn create(
     Ok(rest.users.create_role(&caller, create).await?)
 }
 
+/// Removes a role, which its users lose.
+#[utoipa::path(
+    delete,
+    path = "/roles/{role}",
+    params(("role" = String, Path, description = "Name of the role")),
+    responses(
+        (status = 200, description = "Done"),
+        (status = 409, description = "The role is built in", body = Message),
+    ),
+)]
 pub(super) async fn delete(
     State(rest): State<Rest>,
     Extension(caller): Extension<Caller>,
@@ -38,6 +81,17 @@ pub(super) async fn delete(
     Ok(rest.users.delete_role(&caller, &name).await?)
 }
 
+/// Adds a right to a role.
+#[utoipa::path(
+    post,
+    path = "/roles/{role}/permissions",
+    params(("role" = String, Path, description = "Name of the role")),
+    request_body = Permission,
+    responses(
+        (status = 200, description = "Done"),
+        (status = 409, description = "The role has the right, or is built in", body = Message),
+    ),
+)]
 pub(super) async fn permit(
     State(rest): State<Rest>,
     Extension(caller): Extension<Caller>,
@@ -47,6 +101,17 @@ pub(super) async fn permit(
     Ok(rest.users.permit(&caller, &name, permission).await?)
 }
 
+/// Takes a right from a role.
+#[utoipa::path(
+    delete,
+    path = "/roles/{role}/permissions",
+    params(("role" = String, Path, description = "Name of the role")),
+    request_body = Permission,
+    responses(
+        (status = 200, description = "Done"),
+        (status = 409, description = "The role is built in", body = Message),
+    ),
+)]
 pub(super) async fn forbid(
     State(rest): State<Rest>,
     Extension(caller): Extension<Caller>,
@@ -56,7 +121,12 @@ pub(super) async fn forbid(
     Ok(rest.users.forbid(&caller, &name, permission).await?)
 }
 
-/// Every right that a role can have.
+/// Lists every right that a role can have.
+#[utoipa::path(
+    get,
+    path = "/permissions",
+    responses((status = 200, description = "Done", body = Vec<Permission>)),
+)]
 pub(super) async fn permissions(State(rest): State<Rest>) -> Json<Vec<Permission>> {
     Json(rest.users.permissions())
 }

@@ -9,8 +9,24 @@ use crate::users::{self, Action, Caller};
 use axum::extract::{OriginalUri, State};
 use axum::response::Response;
 use axum::{Extension, Json};
-use dragonfly_api::rest::{CreateToken, Page, PersonalAccessToken, TokenFilter, UpdateToken};
+use dragonfly_api::rest::{CreateToken, Message, Page, PersonalAccessToken, TokenFilter, UpdateToken};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
+/// The routes of this file.
+pub(super) fn routes() -> OpenApiRouter<Rest> {
+    OpenApiRouter::default()
+        .routes(routes!(list, create))
+        .routes(routes!(get, update, delete))
+}
+
+/// Lists personal access tokens.
+#[utoipa::path(
+    get,
+    path = "/personal-access-tokens",
+    params(Page, TokenFilter),
+    responses((status = 200, description = "Done", body = Vec<PersonalAccessToken>)),
+)]
 pub(super) async fn list(
     State(rest): State<Rest>,
     Extension(caller): Extension<Caller>,
@@ -23,6 +39,13 @@ pub(super) async fn list(
     Ok(page::respond(&uri, page, total, &tokens))
 }
 
+/// Shows one personal access token.
+#[utoipa::path(
+    get,
+    path = "/personal-access-tokens/{id}",
+    params(Id),
+    responses((status = 200, description = "Done", body = PersonalAccessToken)),
+)]
 pub(super) async fn get(
     State(rest): State<Rest>,
     Extension(caller): Extension<Caller>,
@@ -32,6 +55,17 @@ pub(super) async fn get(
     Ok(Json(rest.users.token(&caller, all, id).await?))
 }
 
+/// Makes a personal access token, which is shown in this answer only.
+#[utoipa::path(
+    post,
+    path = "/personal-access-tokens",
+    request_body = CreateToken,
+    responses(
+        (status = 200, description = "Done", body = PersonalAccessToken),
+        (status = 403, description = "A scope is beyond the rights of the caller", body = Message),
+        (status = 409, description = "The name is taken", body = Message),
+    ),
+)]
 pub(super) async fn create(
     State(rest): State<Rest>,
     Extension(caller): Extension<Caller>,
@@ -40,6 +74,14 @@ pub(super) async fn create(
     Ok(Json(rest.users.create_token(&caller, create, Time::now()).await?))
 }
 
+/// Changes one personal access token; what is left out stays.
+#[utoipa::path(
+    patch,
+    path = "/personal-access-tokens/{id}",
+    params(Id),
+    request_body = UpdateToken,
+    responses((status = 200, description = "Done", body = PersonalAccessToken)),
+)]
 pub(super) async fn update(
     State(rest): State<Rest>,
     Extension(caller): Extension<Caller>,
@@ -49,6 +91,13 @@ pub(super) async fn update(
     Ok(Json(rest.users.update_token(&caller, id, update, Time::now()).await?))
 }
 
+/// Removes one personal access token.
+#[utoipa::path(
+    delete,
+    path = "/personal-access-tokens/{id}",
+    params(Id),
+    responses((status = 200, description = "Done")),
+)]
 pub(super) async fn delete(
     State(rest): State<Rest>,
     Extension(caller): Extension<Caller>,

@@ -15,7 +15,7 @@ mod tokens;
 pub(crate) use password::{Error as HashError, Hasher};
 pub(crate) use rights::Action;
 pub(crate) use session::{Lasting, Sessions, key_in};
-pub(crate) use tokens::{MIN_FIRST_TOKEN_CHARS, keep_first_token};
+pub(crate) use tokens::{MIN_FIRST_TOKEN_CHARS, keep_first_token, tokens_open};
 
 use crate::store::entity::user;
 use crate::store::{Store, Time};

@@ -110,6 +110,11 @@ pub(super) fn open(scopes: &[String], action: Action, object: &str) -> bool {
     })
 }
 
+/// Whether a token can open these objects at all.
+pub(crate) fn tokens_open(object: &str) -> bool {
+    OBJECTS.contains(&object) || GROUPS.iter().any(|(_, objects)| objects.contains(&object))
+}
+
 impl Users {
     /// The user for whom this token acts.
     pub(super) async fn bearer(&self, token: &str, now: Time) -> Result<Caller, Error> {

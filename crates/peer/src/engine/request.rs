@@ -45,6 +45,8 @@ pub struct Request {
     pub head: Option<source::Head>,
     /// How long the whole download may take; `None` for no limit of its own.
     pub timeout: Option<Duration>,
+    /// Whose certificates the origin may have, beside those that the configuration trusts.
+    pub trust: source::Trust,
 }
 
 impl Request {
@@ -68,6 +70,7 @@ impl Request {
             blob_trust: BlobTrust::Ignored,
             head: None,
             timeout: None,
+            trust: source::Trust::default(),
         }
     }
 
@@ -80,6 +83,7 @@ impl Request {
             // The caller's limit is for all of the download; an origin must begin its answer much sooner.
             timeout: None,
             range: None,
+            trust: self.trust.clone(),
             if_match: self.head.as_ref().and_then(|head| head.validator.clone()),
         }
     }

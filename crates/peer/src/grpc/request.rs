@@ -3,7 +3,7 @@
 use crate::engine::{Request, own_origin_text};
 use dragonfly_api::common::{Download, TaskType};
 use dragonfly_model::{BlobTrust, PieceLayout, TaskIdentity, content_digest_of};
-use dragonfly_source::Caller;
+use dragonfly_source::{Caller, Trust};
 use http::header::{AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use std::time::Duration;
@@ -38,9 +38,11 @@ pub(super) fn parse(download: &Download, asker: &Asker<'_>) -> Result<Request, S
         blob_trust,
     }
     .task_id();
+    let digest = content_digest_of(&url);
     Ok(Request {
         headers: headers(download)?,
-        digest: content_digest_of(&url),
+        trust: trust(download, digest.is_some())?,
+        digest,
         range: download.range.map(dragonfly_api::byte_range),
         piece_length,
         tag,
@@ -107,6 +109,20 @@ fn headers(download: &Download) -> Result<HeaderMap, Status> {
         headers.insert(name, value);
     }
     Ok(headers)
+}
+
+/// Whom the origin's certificate may be of. Authorities that a caller brings along are believed only for what a digest
+/// names: of anything else they could say what everybody then gets.
+fn trust(download: &Download, named_by_digest: bool) -> Result<Trust, Status> {
+    if download.certificate_chain.is_empty() {
+        return Ok(Trust::default());
+    }
+    if !named_by_digest {
+        let text = "certificate authorities in a request are believed only for blobs; \
+                    configure proxy.registryMirror.cert on the peers";
+        return Err(Status::permission_denied(text));
+    }
+    Trust::in_authorities(&download.certificate_chain).map_err(|error| invalid(error.to_string()))
 }
 
 fn timeout(download: &Download) -> Result<Option<Duration>, Status> {
@@ -196,6 +212,16 @@ mod tests {
             message.contains("authorization") && !message.contains("s3cret"),
             "{message}"
         );
+        let chain = Download {
+            certificate_chain: vec![b"x".to_vec()],
+            ..base.clone()
+        };
+        assert_eq!(parsed(&chain).unwrap_err().code(), Code::PermissionDenied);
+        let chain = Download {
+            url: blob("o.example"),
+            ..chain
+        };
+        assert_eq!(parsed(&chain).unwrap_err().code(), Code::InvalidArgument);
         let priority = Download { priority: 9, ..base };
         assert_eq!(parsed(&priority).unwrap_err().code(), Code::InvalidArgument);
     }

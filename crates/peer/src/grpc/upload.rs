@@ -5,6 +5,7 @@ use super::request::{Asker, parse};
 use super::sync::PieceSync;
 use super::{Shared, not_served, stat, status_of, task_id};
 use crate::engine::PIECE_REUSE;
+use crate::proxy;
 use dragonfly_api::common;
 use dragonfly_api::dfdaemon::dfdaemon_upload_server::DfdaemonUpload;
 use dragonfly_api::dfdaemon::*;
@@ -34,8 +35,8 @@ impl UploadService {
         Self { context }
     }
 
-    /// How a scheduler makes this peer fetch. The download goes on when the scheduler stops listening.
-    async fn fetch(&self, download: common::Download) -> Result<Messages, Status> {
+    /// How a scheduler makes this peer fetch. The download goes on when the scheduler stops listening, unless it preheats.
+    async fn fetch(&self, mut download: common::Download, preheats: bool) -> Result<Messages, Status> {
         if download.output_path.is_some() {
             return Err(Status::permission_denied(
                 "an output path is never taken from the network",
@@ -47,8 +48,17 @@ impl UploadService {
             Some(ip) if ip == self.context.own_ip() => Caller::Local,
             _ => Caller::Remote,
         };
-        let trust = |_: &Url| BlobTrust::Shared;
-        let request = parse(&download, &Asker { caller, trust: &trust })?;
+        let registries = &self.context.registries;
+        let own_word = |url: &Url| proxy::blob_trust(registries, url);
+        let its_word = |_: &Url| BlobTrust::Shared;
+        let trust: &(dyn Fn(&Url) -> BlobTrust + Sync) = if preheats {
+            // What is fetched ahead must be found by those who pull through the proxy of this host.
+            download.enable_task_id_based_blob_digest = registries.enable_task_id_based_blob_digest;
+            &own_word
+        } else {
+            &its_word
+        };
+        let request = parse(&download, &Asker { caller, trust })?;
         let (range, timeout) = (request.range, request.timeout);
         let announce = request.clone();
         let content = self
@@ -62,12 +72,14 @@ impl UploadService {
             let engine = self.context.engine.clone();
             workers.spawn("holding", async move { engine.announce_holding(&announce).await });
         }
-        let kept = content.clone();
-        workers.spawn("fetch", async move {
-            if let Err(error) = kept.finished().await {
-                tracing::debug!(task.id = %kept.task_id(), %error, "a fetch for a scheduler failed");
-            }
-        });
+        if !preheats {
+            let kept = content.clone();
+            workers.spawn("fetch", async move {
+                if let Err(error) = kept.finished().await {
+                    tracing::debug!(task.id = %kept.task_id(), %error, "a fetch for a scheduler failed");
+                }
+            });
+        }
         let (delivery, messages) = Delivery::new(self.context.clone(), content, range, false);
         workers.spawn("delivery", delivery.run(timeout, || std::future::ready(Ok(()))));
         Ok(messages)
@@ -87,9 +99,10 @@ impl DfdaemonUpload for UploadService {
     type SyncPersistentCachePiecesStream = Stream<SyncPersistentCachePiecesResponse>;
 
     async fn download_task(&self, request: Request<DownloadTaskRequest>) -> Result<Response<Messages>, Status> {
+        let preheats = request.metadata().contains_key(dragonfly_api::PREHEATS);
         let download = request.into_inner().download;
         let download = download.ok_or_else(|| Status::invalid_argument("the request lacks download"))?;
-        self.fetch(download).await.map(Response::new)
+        self.fetch(download, preheats).await.map(Response::new)
     }
 
     async fn stat_task(&self, request: Request<StatTaskRequest>) -> Result<Response<common::Task>, Status> {

@@ -9,5 +9,6 @@ mod manifests;
 mod origin;
 mod outage;
 mod peer;
+mod preheat;
 mod revisions;
 mod tunnels;

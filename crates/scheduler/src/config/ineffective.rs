@@ -7,6 +7,7 @@ use dragonfly_service::config::IneffectiveKey;
 const ONE_DIRECTORY: &str = "everything lies in server.dataDir";
 const NO_RETRIES: &str = "peers wait for an event, not for a retry; see scheduler.waitTimeout";
 const NO_SCANS: &str = "what is old is forgotten when it is due";
+const OWN_FILES: &str = "use server.tls, manager.tls and seedPeer.tls";
 const NO_REDIS: &str = "nothing needs Redis";
 
 /// Every such key: its path, where it is, and what takes its place.
@@ -74,11 +75,11 @@ pub(super) const TABLE: &[IneffectiveKey<Raw>] = &[
         |raw| raw.resource,
         "peers fetch small contents as all others",
     ),
-    (
-        "security",
-        |raw| raw.security,
-        "use server.tls, manager.tls and seedPeer.tls",
-    ),
+    ("security.autoIssueCert", |raw| raw.security.auto_issue_cert, OWN_FILES),
+    ("security.caCert", |raw| raw.security.ca_cert, OWN_FILES),
+    ("security.tlsVerify", |raw| raw.security.tls_verify, OWN_FILES),
+    ("security.tlsPolicy", |raw| raw.security.tls_policy, OWN_FILES),
+    ("security.certSpec", |raw| raw.security.cert_spec, OWN_FILES),
     ("tracing", |raw| raw.tracing, "traces are not exported yet"),
     ("jaeger", |raw| raw.jaeger, "traces are not exported yet"),
     ("pprofPort", |raw| raw.pprof_port, "there is no profiling port"),

@@ -8,6 +8,8 @@ pub use raw::*;
 
 use dragonfly_service::config::{Error, Problems};
 use dragonfly_service::tls;
+use dragonfly_source::EgressPolicy;
+use ipnet::IpNet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::num::NonZeroU32;
 use std::path::PathBuf;
@@ -30,6 +32,8 @@ pub struct Config {
     pub seed_peer: SeedPeerConfig,
     /// How parents are chosen.
     pub scheduling: dragonfly_scheduling::Config,
+    /// Which registries may be asked.
+    pub egress: EgressPolicy,
     /// Where metrics are served, if they are.
     pub metrics: Option<SocketAddr>,
     /// What the operator should know about the file; logged by the scheduler when it is built.
@@ -111,6 +115,11 @@ impl TryFrom<Raw> for Config {
         let metrics = listen_addr("metrics.addr", &raw.metrics.addr, any, &mut problems);
         let scheduling = scheduling(&raw.scheduler, &mut problems);
         let manager = manager(raw.manager, raw.dyn_config.refresh_interval, &mut problems);
+        let egress = EgressPolicy {
+            allow: networks("security.egress.allow", &raw.security.egress.allow, &mut problems),
+            deny_private: raw.security.egress.deny_private,
+            own_ports: Vec::new(),
+        };
         problems.require(
             !raw.server.data_dir.as_os_str().is_empty(),
             "server.dataDir",
@@ -147,6 +156,7 @@ impl TryFrom<Raw> for Config {
                 task_timeout: raw.seed_peer.task_download_timeout,
             },
             scheduling,
+            egress,
             metrics: raw.metrics.enable.then_some(metrics),
             warnings,
         };
@@ -228,6 +238,13 @@ fn address(key: &str, text: Option<&str>, problems: &mut Problems) -> Option<IpA
     problems.take(key, text, text.parse::<IpAddr>())
 }
 
+fn networks(key: &str, texts: &[String], problems: &mut Problems) -> Vec<IpNet> {
+    let parsed = texts
+        .iter()
+        .filter_map(|text| problems.take(key, text, text.parse::<IpNet>()));
+    parsed.collect()
+}
+
 /// `:8000`, `127.0.0.1:8000`, `[::1]:8000`.
 fn listen_addr(key: &str, text: &str, any: IpAddr, problems: &mut Problems) -> SocketAddr {
     let parsed = match text.strip_prefix(':') {
@@ -289,14 +306,14 @@ pprofPort: -1
 
     #[test]
     fn all_problems_are_told_at_once_and_an_unknown_key_names_its_neighbour() {
-        let text =
-            "{server: {listenIP: here}, scheduler: {backToSourceCount: 0, weights: {load: -1}}, metrics: {addr: x}}";
+        let text = "{server: {listenIP: here}, scheduler: {backToSourceCount: 0, weights: {load: -1}}, metrics: {addr: x}, security: {egress: {allow: [x]}}}";
         let problems = config(text).unwrap_err().to_string();
         for key in [
             "server.listenIP",
             "scheduler.backToSourceCount",
             "scheduler.weights.load",
             "metrics.addr",
+            "security.egress.allow",
         ] {
             assert!(problems.contains(key), "{problems}");
         }

@@ -49,9 +49,8 @@ config_section! {
         /// Without effect.
         #[serde(skip_serializing)]
         resource: Ineffective = Ineffective::default(),
-        /// Without effect.
-        #[serde(skip_serializing)]
-        security: Ineffective = Ineffective::default(),
+        /// What is asked for others' sake.
+        security: Security = Security::default(),
         /// Without effect.
         #[serde(skip_serializing)]
         tracing: Ineffective = Ineffective::default(),
@@ -238,6 +237,39 @@ config_section! {
         /// Without effect.
         #[serde(skip_serializing)]
         enable: Ineffective = Ineffective::default(),
+    }
+}
+
+config_section! {
+    /// What is asked for others' sake.
+    Security {
+        /// Which registries may be asked when an image is preheated.
+        egress: Egress = Egress::default(),
+        /// Without effect.
+        #[serde(skip_serializing)]
+        auto_issue_cert: Ineffective = Ineffective::default(),
+        /// Without effect.
+        #[serde(skip_serializing)]
+        ca_cert: Ineffective = Ineffective::default(),
+        /// Without effect.
+        #[serde(skip_serializing)]
+        tls_verify: Ineffective = Ineffective::default(),
+        /// Without effect.
+        #[serde(skip_serializing)]
+        tls_policy: Ineffective = Ineffective::default(),
+        /// Without effect.
+        #[serde(skip_serializing)]
+        cert_spec: Ineffective = Ineffective::default(),
+    }
+}
+
+config_section! {
+    /// Which registries may be asked when an image is preheated.
+    Egress {
+        /// Networks (CIDR) that are allowed whatever else is refused.
+        allow: Vec<String> = Vec::new(),
+        /// Refuse private address ranges.
+        deny_private: bool = false,
     }
 }
 

@@ -1,6 +1,7 @@
 //! The door for peers: `scheduler.v2`, health and reflection.
 
 mod conversation;
+mod preheat;
 mod service;
 mod unserved;
 
@@ -9,6 +10,7 @@ use crate::brain::Brain;
 use crate::credentials::Numbering;
 use crate::hosts::Hosts;
 use crate::metrics::Counts;
+use crate::preheat::Preheat;
 use crate::rules::Rules;
 use dragonfly_api::scheduler::scheduler_server::SchedulerServer;
 use dragonfly_service::Workers;
@@ -43,6 +45,7 @@ pub enum Error {
 pub(crate) struct Grpc {
     pub(crate) brain: Brain,
     pub(crate) hosts: Hosts,
+    pub(crate) preheat: Preheat,
     pub(crate) counts: Counts,
     pub(crate) applications: watch::Receiver<Arc<Applications>>,
     pub(crate) rules: watch::Receiver<Arc<Rules>>,

@@ -19,8 +19,8 @@ use tonic::{Request, Response, Status, Streaming};
 /// Serves peers.
 #[derive(Debug)]
 pub(super) struct Service {
-    grpc: Grpc,
-    workers: Workers,
+    pub(super) grpc: Grpc,
+    pub(super) workers: Workers,
     started: (std::time::Instant, SystemTime),
 }
 
@@ -175,6 +175,26 @@ impl Scheduler for Service {
         self.grpc.counts.leave_host.count(dropped).map(Response::new)
     }
 
+    async fn preheat_image(&self, request: Request<PreheatImageRequest>) -> Result<Response<()>, Status> {
+        let begun = self.begin_image(request).await;
+        self.grpc.counts.preheat_image.count(begun).map(Response::new)
+    }
+
+    async fn preheat_file(&self, request: Request<PreheatFileRequest>) -> Result<Response<()>, Status> {
+        let begun = self.begin_file(request).await;
+        self.grpc.counts.preheat_file.count(begun).map(Response::new)
+    }
+
+    async fn stat_image(&self, request: Request<StatImageRequest>) -> Result<Response<StatImageResponse>, Status> {
+        let told = self.image_told(request).await;
+        self.grpc.counts.stat_image.count(told).map(Response::new)
+    }
+
+    async fn stat_file(&self, request: Request<StatFileRequest>) -> Result<Response<StatFileResponse>, Status> {
+        let told = self.file_told(request).await;
+        self.grpc.counts.stat_file.count(told).map(Response::new)
+    }
+
     unserved! {
         announce_cache_peer(Streaming<AnnounceCachePeerRequest>) -> Self::AnnounceCachePeerStream;
         stat_cache_peer(StatCachePeerRequest) -> common::CachePeer;
@@ -197,9 +217,5 @@ impl Scheduler for Service {
         upload_persistent_cache_task_failed(UploadPersistentCacheTaskFailedRequest) -> ();
         stat_persistent_cache_task(StatPersistentCacheTaskRequest) -> common::PersistentCacheTask;
         delete_persistent_cache_task(DeletePersistentCacheTaskRequest) -> ();
-        preheat_image(PreheatImageRequest) -> ();
-        stat_image(StatImageRequest) -> StatImageResponse;
-        preheat_file(PreheatFileRequest) -> ();
-        stat_file(StatFileRequest) -> StatFileResponse;
     }
 }

@@ -99,9 +99,12 @@ async fn calls_that_are_not_served_say_so() {
     let dir = tempfile::tempdir().unwrap();
     let lab = Lab::start(raw(dir.path())).await;
     let mut client = lab.client.clone();
-    let preheat = client.preheat_image(PreheatImageRequest::default()).await.unwrap_err();
-    assert_eq!(preheat.code(), Code::Unimplemented);
-    assert!(preheat.message().contains("preheat_image"), "{preheat}");
+    let stat = client
+        .stat_cache_task(StatCacheTaskRequest::default())
+        .await
+        .unwrap_err();
+    assert_eq!(stat.code(), Code::Unimplemented);
+    assert!(stat.message().contains("stat_cache_task"), "{stat}");
     let stream = futures::stream::empty::<AnnouncePersistentPeerRequest>();
     let persistent = client.announce_persistent_peer(stream).await.unwrap_err();
     assert_eq!(persistent.code(), Code::Unimplemented);

@@ -3,7 +3,9 @@
 #![allow(clippy::unwrap_used, reason = "a test that can't go on shall panic")]
 
 mod announce_peer;
+mod attend;
 mod hosts;
 mod manager;
+mod preheat;
 mod sim;
 mod tls;

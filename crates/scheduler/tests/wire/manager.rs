@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 use tonic::Code;
 
-fn with_manager(dir: &tempfile::TempDir, addr: SocketAddr) -> dragonfly_scheduler::config::Raw {
+pub(crate) fn with_manager(dir: &tempfile::TempDir, addr: SocketAddr) -> dragonfly_scheduler::config::Raw {
     let mut raw = raw(dir.path());
     raw.manager.addr = Some(addr.to_string());
     raw.manager.scheduler_cluster_id = 3;
@@ -46,7 +46,7 @@ async fn the_scheduler_serves_without_its_manager_and_is_listed_when_that_comes_
         (listed.idc.as_deref(), listed.location.as_deref()),
         (Some("west"), None)
     );
-    assert_eq!(listed.features, ["schedule"]);
+    assert_eq!(listed.features, ["schedule", "preheat"]);
     for _ in 0..2 {
         let Told::Alive(sign) = manager.told().await else {
             panic!("it is listed once");

@@ -1,7 +1,8 @@
 //! Connections to origins. The addresses that the egress guard has seen are the ones connected to.
 
 use crate::error::BoxError;
-use crate::{Caller, Config, EgressPolicy, Error, Refusal};
+use crate::trust::Anybody;
+use crate::{Caller, Config, EgressPolicy, Error, Refusal, Trust};
 use futures::future::BoxFuture;
 use futures::stream::{FuturesUnordered, StreamExt};
 use http::Uri;
@@ -53,16 +54,36 @@ pub(super) enum ConnectError {
 /// Makes the connectors and clients of both kinds of callers.
 pub(super) struct Connectors {
     egress: Arc<EgressPolicy>,
+    roots: RootCertStore,
     tls: TlsConnector,
     timeout: Duration,
 }
 
 impl Connectors {
     pub(super) fn new(config: &Config) -> Result<Self, Error> {
+        let roots = roots(config)?;
         Ok(Self {
             egress: Arc::new(config.egress.clone()),
-            tls: TlsConnector::from(Arc::new(tls_config(config)?)),
+            tls: tls(roots.clone(), &Trust::default())?,
+            roots,
             timeout: config.connect_timeout,
+        })
+    }
+
+    /// As these, but with what one request trusts beside.
+    pub(super) fn trusting(&self, trust: &Trust) -> Result<Self, Error> {
+        let mut roots = self.roots.clone();
+        for root in trust.authorities() {
+            roots.add(root.clone()).map_err(|error| Error::Config {
+                what: "a given certificate authority is no certificate",
+                source: error.into(),
+            })?;
+        }
+        Ok(Self {
+            egress: self.egress.clone(),
+            tls: tls(roots.clone(), trust)?,
+            roots,
+            timeout: self.timeout,
         })
     }
 
@@ -88,8 +109,8 @@ impl Connectors {
     }
 }
 
-/// The operating system's certificate authorities and those of the configuration; verification is never off.
-fn tls_config(config: &Config) -> Result<ClientConfig, Error> {
+/// The operating system's certificate authorities and those of the configuration.
+fn roots(config: &Config) -> Result<RootCertStore, Error> {
     let mut roots = RootCertStore::empty();
     let native = rustls_native_certs::load_native_certs();
     let (added, ignored) = roots.add_parsable_certificates(native.certs);
@@ -102,13 +123,24 @@ fn tls_config(config: &Config) -> Result<ClientConfig, Error> {
             source: error.into(),
         })?;
     }
+    Ok(roots)
+}
+
+/// Verification is off only for a request whose caller asked for that.
+fn tls(roots: RootCertStore, trust: &Trust) -> Result<TlsConnector, Error> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+    let builder = ClientConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions();
     let builder = builder.map_err(|error| Error::Config {
         what: "TLS can't be set up",
         source: error.into(),
     })?;
-    Ok(builder.with_root_certificates(roots).with_no_client_auth())
+    let builder = if trust.is_unverified() {
+        let anybody = Arc::new(Anybody(provider));
+        builder.dangerous().with_custom_certificate_verifier(anybody)
+    } else {
+        builder.with_root_certificates(roots)
+    };
+    Ok(TlsConnector::from(Arc::new(builder.with_no_client_auth())))
 }
 
 /// Makes connections for one kind of caller. Each kind has its own pool, so a connection that only a local caller may

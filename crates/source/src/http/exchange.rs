@@ -5,7 +5,7 @@ use super::connect::{ConnectError, Connector, Connectors};
 use super::headers;
 use crate::error::{BoxError, is_transient};
 use crate::request::redacted;
-use crate::{Caller, Config, Error, Request};
+use crate::{Caller, Config, Error, Request, Trust};
 use bytes::Bytes;
 use dragonfly_model::ByteRange;
 use http::header::{HeaderMap, HeaderValue, LOCATION, RETRY_AFTER};
@@ -13,7 +13,9 @@ use http::{Method, Response, StatusCode, Uri};
 use http_body_util::Empty;
 use hyper::body::Incoming;
 use hyper_util::client::legacy::Client;
+use std::collections::VecDeque;
 use std::error::Error as StdError;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use tokio::time::{sleep, timeout};
 use url::Url;
@@ -24,6 +26,8 @@ const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(3);
 /// An origin that asks for more patience than this has said no for now.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(10);
+/// Clients that are kept for requests with a trust of their own; the one that was used least recently makes room.
+const MAX_TRUSTING: usize = 16;
 
 type Wired = Client<Connector, Empty<Bytes>>;
 
@@ -31,6 +35,9 @@ type Wired = Client<Connector, Empty<Bytes>>;
 pub(super) struct Exchange {
     local: Wired,
     remote: Wired,
+    connectors: Connectors,
+    /// Clients of requests that trust somebody of their own. No connection of theirs serves another request.
+    trusting: Mutex<VecDeque<(Trust, Caller, Wired)>>,
     added: HeaderMap,
     user_agent: HeaderValue,
     max_retries: u32,
@@ -63,11 +70,11 @@ struct Hop {
     method: Method,
     url: Url,
     headers: HeaderMap,
-    caller: Caller,
+    client: Wired,
 }
 
 impl Exchange {
-    pub(super) fn new(config: Config, connectors: &Connectors) -> Result<Self, Error> {
+    pub(super) fn new(config: Config, connectors: Connectors) -> Result<Self, Error> {
         let user_agent = HeaderValue::try_from(&config.user_agent).map_err(|error| Error::Config {
             what: "the user agent is no header value",
             source: error.into(),
@@ -75,6 +82,8 @@ impl Exchange {
         Ok(Self {
             local: connectors.client(Caller::Local),
             remote: connectors.client(Caller::Remote),
+            connectors,
+            trusting: Mutex::default(),
             added: config.request_headers,
             user_agent,
             max_retries: config.max_retries,
@@ -99,12 +108,36 @@ impl Exchange {
         }
     }
 
+    fn client(&self, request: &Request) -> Result<Wired, Error> {
+        if request.trust.is_default() {
+            return Ok(match request.caller {
+                Caller::Local => self.local.clone(),
+                Caller::Remote => self.remote.clone(),
+            });
+        }
+        let mut kept = self.trusting.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = kept
+            .iter()
+            .position(|(trust, caller, _)| (trust, caller) == (&request.trust, &request.caller));
+        let entry = match known.and_then(|at| kept.remove(at)) {
+            Some(entry) => entry,
+            None => {
+                let client = self.connectors.trusting(&request.trust)?.client(request.caller);
+                (request.trust.clone(), request.caller, client)
+            }
+        };
+        let client = entry.2.clone();
+        kept.push_front(entry);
+        kept.truncate(MAX_TRUSTING);
+        Ok(client)
+    }
+
     async fn follow(&self, request: &Request, method: Method, range: Option<ByteRange>) -> Result<Answer, Error> {
         let mut hop = Hop {
             method,
             url: without_user(&request.url),
             headers: headers::of_request(request, range, &self.added, &self.user_agent),
-            caller: request.caller,
+            client: self.client(request)?,
         };
         for _ in 0..=MAX_REDIRECTS {
             let response = self.send_hop(&hop).await?;
@@ -159,11 +192,7 @@ impl Exchange {
         *request.method_mut() = hop.method.clone();
         *request.uri_mut() = uri;
         *request.headers_mut() = hop.headers.clone();
-        let client = match hop.caller {
-            Caller::Local => &self.local,
-            Caller::Remote => &self.remote,
-        };
-        client
+        hop.client
             .request(request)
             .await
             .map_err(|error| no_answer(&redacted(&hop.url), error.into()))

@@ -4,6 +4,7 @@
 
 mod forward;
 mod http;
+mod oci;
 mod redirects;
 mod support;
 mod tls;

@@ -1,7 +1,7 @@
 //! Origins behind TLS: certificates are always checked.
 
 use crate::support::{Origin, answer};
-use dragonfly_source::{Caller, Config, Error, Fault, Request, Sources};
+use dragonfly_source::{Caller, Config, Error, Fault, Request, Sources, Trust};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use std::sync::Arc;
@@ -51,6 +51,20 @@ async fn a_private_authority_is_trusted_only_if_it_is_configured() {
     assert_eq!(error.fault(), Fault::Origin);
     assert!(!error.is_unreachable());
     assert_eq!(origin.seen().len(), 1);
+}
+
+#[tokio::test]
+async fn one_request_may_trust_what_another_does_not() {
+    let (authority, acceptor) = authority_and_server("127.0.0.1");
+    let origin = Origin::start_tls(acceptor, |_| answer(200, &[], "there")).await;
+    let sources = Sources::new(Config::default()).unwrap();
+    let plain = Request::new(origin.url("/x"), Caller::Local);
+    for trust in [Trust::in_authorities(&[authority]).unwrap(), Trust::unverified()] {
+        let trusting = Request { trust, ..plain.clone() };
+        assert_eq!(sources.stat(&trusting).await.unwrap().status, 200);
+        let error = sources.stat(&plain).await.unwrap_err();
+        assert!(matches!(error, Error::Tls { .. }), "{error:?}");
+    }
 }
 
 #[tokio::test]

@@ -1,12 +1,13 @@
 //! One cluster of the lab: a scheduler, a seed peer, and nodes that each run a peer and a containerd.
 
+use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use dragonfly_api::scheduler::ListHostsRequest;
 use dragonfly_api::scheduler::scheduler_client::SchedulerClient;
+use dragonfly_api::scheduler::{ListHostsRequest, PreheatImageRequest, StatImageRequest};
 use serde_json::{Value, json};
 
 use super::console::{Added, Console};
@@ -203,10 +204,51 @@ impl Cluster {
     /// # Errors
     /// When the scheduler doesn't answer.
     pub async fn known_hosts(&self) -> Result<Vec<String>> {
-        let address = format!("http://{}:{SCHEDULER_GRPC}", self.scheduler.host().ip);
-        let mut client = SchedulerClient::connect(address).await?;
+        let mut client = self.scheduler_client().await?;
         let listed = client.list_hosts(ListHostsRequest::default()).await?.into_inner();
         Ok(listed.hosts.into_iter().map(|host| host.hostname).collect())
+    }
+
+    async fn scheduler_client(&self) -> Result<SchedulerClient<tonic::transport::Channel>> {
+        let address = format!("http://{}:{SCHEDULER_GRPC}", self.scheduler.host().ip);
+        Ok(SchedulerClient::connect(address).await?)
+    }
+
+    /// Has its scheduler fetch an image ahead, named by the URL of its manifest, to `single_seed_peer`, `all_seed_peers` or
+    /// `all_peers`.
+    ///
+    /// # Errors
+    /// When the scheduler doesn't answer or refuses.
+    pub async fn preheat(&self, image: &str, scope: &str) -> Result<()> {
+        let request = PreheatImageRequest {
+            url: image.to_owned(),
+            scope: scope.to_owned(),
+            enable_task_id_based_blob_digest: true,
+            ..Default::default()
+        };
+        self.scheduler_client().await?.preheat_image(request).await?;
+        Ok(())
+    }
+
+    /// How many blobs of an image each host has whole that has any.
+    ///
+    /// # Errors
+    /// When the scheduler doesn't answer or refuses.
+    pub async fn holders(&self, image: &str) -> Result<BTreeMap<String, usize>> {
+        let request = StatImageRequest {
+            url: image.to_owned(),
+            enable_task_id_based_blob_digest: true,
+            ..Default::default()
+        };
+        let told = self.scheduler_client().await?.stat_image(request).await?.into_inner();
+        let whole = told.peers.into_iter().map(|peer| {
+            let whole = peer
+                .cached_layers
+                .iter()
+                .filter(|layer| layer.is_finished == Some(true));
+            (peer.hostname, whole.count())
+        });
+        Ok(whole.collect())
     }
 
     /// Waits until its scheduler knows these hosts.

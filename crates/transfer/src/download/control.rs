@@ -16,7 +16,7 @@ pub struct ParentPieces {
     pub peer: PeerId,
     /// Where its piece server listens.
     pub addr: SocketAddr,
-    /// Whether it announced that it answers many requests per connection.
+    /// Whether it announced that it answers many requests per connection, and chooses among the pieces of each.
     pub reuse: bool,
     /// Pieces that it has, beside those it was known to have.
     pub numbers: Vec<PieceNumber>,

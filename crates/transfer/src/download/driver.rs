@@ -1,11 +1,11 @@
 //! The loop of one download: hears what happens, keeps the plan, starts what the plan says.
 
 use super::control::Message;
-use super::error::{Error, Unwritten};
+use super::error::{Error, PieceError, Unwritten};
 use super::hunger::Hunger;
 use super::origin::{Claim, Consequence, Ended, Happening, Origin};
 use super::outbox::Outbox;
-use super::parent::{Address, Fetch, Fetched, Unfetched};
+use super::parent::{Address, Fetch, Fetched, Step, Unfetched};
 use super::stream::News;
 use super::{Report, Transfer, Wanted};
 use crate::plan::Plan;
@@ -29,7 +29,7 @@ pub(super) struct Driver {
     outbox: Outbox,
     plan: Plan,
     addresses: HashMap<PeerId, Address>,
-    fetches: JoinSet<Fetched>,
+    fetches: JoinSet<Step>,
     origin: Origin,
     verifier: Verifier,
     changes: watch::Receiver<u64>,
@@ -41,7 +41,7 @@ pub(super) struct Driver {
 /// What the driver waits for.
 enum Event {
     Told(Option<Message>),
-    Fetched(Box<Fetched>),
+    Fetch(Step),
     Origin(Happening),
     Hashed(std::io::Result<()>),
     Sent,
@@ -122,7 +122,7 @@ impl Driver {
             match self.next_event().await {
                 Event::Told(None) => return Ok(End::Cancelled),
                 Event::Told(Some(message)) => self.told(message)?,
-                Event::Fetched(fetched) => self.fetched(*fetched)?,
+                Event::Fetch(step) => self.stepped(step)?,
                 Event::Origin(Happening::News(news)) => self.news(news)?,
                 Event::Origin(Happening::Ended(ended)) => self.ended(ended).await?,
                 Event::Hashed(result) => result.map_err(Error::Unreadable)?,
@@ -140,8 +140,8 @@ impl Driver {
         let elsewhere = !self.plan.being_done_elsewhere().is_empty();
         tokio::select! {
             message = self.controls.recv() => Event::Told(message),
-            Some(fetched) = self.fetches.join_next(), if !self.fetches.is_empty() => match fetched {
-                Ok(fetched) => Event::Fetched(Box::new(fetched)),
+            Some(step) = self.fetches.join_next(), if !self.fetches.is_empty() => match step {
+                Ok(step) => Event::Fetch(step),
                 Err(failed) if failed.is_panic() => std::panic::resume_unwind(failed.into_panic()),
                 // Nobody cancels a fetch but the end of this future or of the runtime.
                 Err(_) => std::future::pending().await,
@@ -171,20 +171,20 @@ impl Driver {
             return;
         }
         while self.fetches.len() < self.transfer.concurrent_pieces.max(1) {
-            let Some((number, peer)) = self.plan.next() else {
+            let Some(ask) = self.plan.next() else {
                 break;
             };
-            let Some(address) = self.addresses.get(&peer).copied() else {
-                self.plan.parent_gone(&peer);
-                self.plan.release(number);
+            let Some(address) = self.addresses.get(&ask.peer).copied() else {
+                self.plan.parent_gone(&ask.peer);
+                self.plan.chose(&ask, ask.number);
+                self.plan.release(ask.number);
                 continue;
             };
             let fetch = Fetch {
                 client: self.transfer.client.clone(),
                 limit: self.transfer.download_limit.clone(),
                 task: self.task.clone(),
-                number,
-                peer,
+                ask,
                 address,
             };
             self.fetches.spawn(fetch.run());
@@ -202,6 +202,9 @@ impl Driver {
                 };
                 self.addresses.insert(pieces.peer.clone(), address);
                 self.plan.parent_has(&pieces.peer, &pieces.numbers);
+                if pieces.reuse {
+                    self.plan.parent_chooses(&pieces.peer);
+                }
             }
             Message::ParentGone(peer) => {
                 self.hunger.awaken();
@@ -238,6 +241,29 @@ impl Driver {
         Ok(())
     }
 
+    fn stepped(&mut self, step: Step) -> Result<(), Error> {
+        match step {
+            Step::Chosen(chosen) => {
+                self.plan.chose(&chosen.fetch.ask, chosen.number());
+                self.fetches.spawn(chosen.run());
+                Ok(())
+            }
+            Step::Refused(ask, error) => {
+                self.plan.chose(&ask, ask.number);
+                self.piece_failed(ask.number, ask.peer, PieceError::Fetch(error));
+                Ok(())
+            }
+            Step::Ended(fetched) => self.fetched(fetched),
+        }
+    }
+
+    fn piece_failed(&mut self, number: PieceNumber, parent: PeerId, error: PieceError) {
+        if self.plan.failed(number, &parent) {
+            tracing::debug!(task.id = %self.task.id(), %parent, "parent is not asked any more");
+        }
+        self.outbox.push(Report::PieceFailed { number, parent, error });
+    }
+
     fn fetched(&mut self, fetched: Fetched) -> Result<(), Error> {
         let Fetched {
             number,
@@ -250,16 +276,7 @@ impl Driver {
                 let fresh = self.plan.delivered(number, &peer, record.span.length, cost);
                 self.arrived(fresh, record, cost);
             }
-            Err(Unfetched::Failed(error)) => {
-                if self.plan.failed(number, &peer) {
-                    tracing::debug!(task.id = %self.task.id(), parent = %peer, "parent is not asked any more");
-                }
-                self.outbox.push(Report::PieceFailed {
-                    number,
-                    parent: peer,
-                    error,
-                });
-            }
+            Err(Unfetched::Failed(error)) => self.piece_failed(number, peer, error),
             Err(Unfetched::Last) => self.plan.defer(number),
             Err(Unfetched::Unwritten(Unwritten::Storage(error))) => return Err(error.into()),
             Err(Unfetched::Unwritten(_)) => self.settle(vec![number]),

@@ -1,7 +1,9 @@
-//! Fetches one piece from one parent.
+//! Fetches one piece from one parent: first the parent says which of those that would do it gives, then it comes.
 
 use super::error::{PieceError, Unwritten};
-use crate::{Piece, PieceClient, RateLimit};
+use crate::plan::Ask;
+use crate::vortex::Request;
+use crate::{FetchError, Piece, PieceClient, RateLimit};
 use dragonfly_model::{PeerId, PieceNumber, PieceSpan, TrafficType};
 use dragonfly_storage::{PieceRecord, Pin};
 use std::net::SocketAddr;
@@ -20,9 +22,25 @@ pub(super) struct Fetch {
     pub(super) client: PieceClient,
     pub(super) limit: RateLimit,
     pub(super) task: Pin,
-    pub(super) number: PieceNumber,
-    pub(super) peer: PeerId,
+    pub(super) ask: Ask,
     pub(super) address: Address,
+}
+
+/// How far a fetch is.
+pub(super) enum Step {
+    /// A piece is on its way.
+    Chosen(Box<Chosen>),
+    /// The parent gives none.
+    Refused(Ask, FetchError),
+    /// It is over.
+    Ended(Fetched),
+}
+
+/// A piece on its way.
+pub(super) struct Chosen {
+    pub(super) fetch: Fetch,
+    piece: Piece,
+    started: Instant,
 }
 
 /// What came of it.
@@ -44,44 +62,66 @@ pub(super) enum Unfetched {
 }
 
 impl Fetch {
-    pub(super) async fn run(self) -> Fetched {
+    /// Asks the parent.
+    pub(super) async fn run(self) -> Step {
         let started = Instant::now();
-        let result = self.piece().await;
-        Fetched {
-            number: self.number,
-            peer: self.peer,
-            cost: started.elapsed(),
-            result,
+        let request = Request {
+            task_id: self.task.id().clone(),
+            number: self.ask.number,
+            others: self.ask.others.clone(),
+        };
+        match self.client.fetch(self.address.addr, request, self.address.reuse).await {
+            Ok(piece) => Step::Chosen(Box::new(Chosen {
+                fetch: self,
+                piece,
+                started,
+            })),
+            Err(error) => Step::Refused(self.ask, error),
         }
     }
+}
 
-    async fn piece(&self) -> Result<PieceRecord, Unfetched> {
-        let address = self.address;
-        let piece = self
-            .client
-            .fetch(address.addr, self.task.id(), self.number, address.reuse)
-            .await;
-        let Piece { span, crc32, mut body } = piece.map_err(|error| Unfetched::Failed(PieceError::Fetch(error)))?;
-        self.check_place(span)?;
-        let writer = self
-            .task
-            .begin_piece(span, TrafficType::RemotePeer, Some(self.peer.clone()));
+impl Chosen {
+    /// The piece that comes: one of those that were asked for.
+    pub(super) fn number(&self) -> PieceNumber {
+        self.piece.span.number
+    }
+
+    /// Takes it in.
+    pub(super) async fn run(self) -> Step {
+        let (number, peer, started) = (self.number(), self.fetch.ask.peer.clone(), self.started);
+        let result = self.received().await;
+        Step::Ended(Fetched {
+            number,
+            peer,
+            cost: started.elapsed(),
+            result,
+        })
+    }
+
+    async fn received(self) -> Result<PieceRecord, Unfetched> {
+        let Piece { span, crc32, mut body } = self.piece;
+        self.fetch.check_place(span)?;
+        let Fetch { task, limit, ask, .. } = self.fetch;
+        let writer = task.begin_piece(span, TrafficType::RemotePeer, Some(ask.peer));
         let mut writer = writer.map_err(|error| Unfetched::of(error.into()))?;
         while let Some(chunk) = body.next().await {
             let chunk = chunk.map_err(|error| Unfetched::Failed(PieceError::Fetch(error)))?;
-            self.limit.acquire(chunk.len() as u64).await;
+            limit.acquire(chunk.len() as u64).await;
             writer.write(chunk).await.map_err(|error| Unfetched::of(error.into()))?;
         }
         writer.commit(crc32).await.map_err(|error| Unfetched::of(error.into()))
     }
+}
 
+impl Fetch {
     /// Whether the parent's piece is the one that we miss.
     fn check_place(&self, span: PieceSpan) -> Result<(), Unfetched> {
         let piece_length = self.task.piece_length();
         let sound = match self.task.layout() {
-            Some(layout) => layout.span(self.number) == Some(span),
+            Some(layout) => layout.span(span.number) == Some(span),
             None => {
-                Some(span.offset) == u64::from(self.number.0).checked_mul(piece_length) && span.length <= piece_length
+                Some(span.offset) == u64::from(span.number.0).checked_mul(piece_length) && span.length <= piece_length
             }
         };
         match sound {

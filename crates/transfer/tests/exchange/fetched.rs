@@ -4,7 +4,7 @@ use crate::support::*;
 use dragonfly_model::{PieceNumber, TaskId};
 use dragonfly_storage::BeginError;
 use dragonfly_transfer::client::Fault;
-use dragonfly_transfer::vortex::{Content, Family, Refusal, RefusalCode};
+use dragonfly_transfer::vortex::{Content, Family, Refusal, RefusalCode, Request};
 use dragonfly_transfer::{ClientConfig, FetchError, Piece, PieceClient};
 use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
@@ -42,10 +42,7 @@ async fn a_content_travels_from_storage_to_storage() {
         let (client, before) = (client(), served.door.asked.load(Ordering::SeqCst));
         let pin = pinned(&to, &id(letter), length, &[]).await;
         for number in 0..4 {
-            let mut piece = client
-                .fetch(served.addr, &id("a"), PieceNumber(number), reuse)
-                .await
-                .unwrap();
+            let mut piece = client.fetch(served.addr, wish(&id("a"), number), reuse).await.unwrap();
             let mut writer = pin
                 .begin_piece(piece.span, dragonfly_model::TrafficType::RemotePeer, None)
                 .unwrap();
@@ -71,7 +68,7 @@ async fn a_missing_piece_is_told_apart_and_keeps_the_connection() {
     let served = serve(storage).await;
     let client = client();
     for number in [1, 1, 0] {
-        let fetched = client.fetch(served.addr, &id("a"), PieceNumber(number), true).await;
+        let fetched = client.fetch(served.addr, wish(&id("a"), number), true).await;
         match fetched {
             Ok(piece) => assert_eq!(body_of(piece).await.unwrap(), content(PIECE)),
             Err(error) => assert!(matches!(error, FetchError::NotFound), "{error:?}"),
@@ -81,20 +78,46 @@ async fn a_missing_piece_is_told_apart_and_keeps_the_connection() {
 }
 
 #[tokio::test]
+async fn a_parent_gives_each_of_the_pieces_that_would_do_before_it_gives_one_twice() {
+    let dir = tempfile::tempdir().unwrap();
+    let storage = storage(&dir).await;
+    keep(&storage, &id("a"), PIECE * 4, &[0, 1, 3]).await;
+    let served = serve(storage).await;
+    let any = Request {
+        others: [1, 2, 3].map(PieceNumber).into(),
+        ..wish(&id("a"), 0)
+    };
+    let mut given = Vec::new();
+    for _ in 0..6 {
+        let piece = client().fetch(served.addr, any.clone(), true).await.unwrap();
+        given.push(piece.span.number.0);
+        body_of(piece).await.unwrap();
+    }
+    assert_eq!(
+        given,
+        [0, 1, 3, 0, 1, 3],
+        "piece 2 is not there; the one that is wanted most comes first"
+    );
+    // A peer of another make is asked for that one alone.
+    let piece = client().fetch(served.addr, any, false).await.unwrap();
+    assert_eq!(piece.span.number, PieceNumber(0));
+}
+
+#[tokio::test]
 async fn a_connection_that_died_while_it_waited_is_replaced() {
     let dir = tempfile::tempdir().unwrap();
     let storage = storage(&dir).await;
     keep(&storage, &id("a"), PIECE, &[0]).await;
     let served = serve(storage.clone()).await;
     let client = client();
-    let piece = client.fetch(served.addr, &id("a"), PieceNumber(0), true).await.unwrap();
+    let piece = client.fetch(served.addr, wish(&id("a"), 0), true).await.unwrap();
     body_of(piece).await.unwrap();
     // The parent restarts on the same port: what waits here is dead.
     served.cancel.cancel();
     served.running.end().await;
     let listener = TcpListener::bind(served.addr).await.unwrap();
     let answering = Aside::run(answer_once(listener, content_packet(0, PIECE, content(PIECE).to_vec())));
-    let piece = client.fetch(served.addr, &id("a"), PieceNumber(0), true).await.unwrap();
+    let piece = client.fetch(served.addr, wish(&id("a"), 0), true).await.unwrap();
     assert_eq!(body_of(piece).await.unwrap(), content(PIECE));
     answering.end().await;
 }
@@ -106,11 +129,11 @@ async fn a_long_task_id_is_asked_only_of_a_parent_of_ours() {
     let long = TaskId::parse(&"e".repeat(128)).unwrap();
     keep(&storage, &long, 5, &[0]).await;
     let served = serve(storage).await;
-    let refused = client().fetch(served.addr, &long, PieceNumber(0), false).await;
+    let refused = client().fetch(served.addr, wish(&long, 0), false).await;
     let error = refused.unwrap_err();
     assert!(matches!(error, FetchError::LongTaskId));
     assert_eq!(error.fault(), Fault::Us);
-    let piece = client().fetch(served.addr, &long, PieceNumber(0), true).await.unwrap();
+    let piece = client().fetch(served.addr, wish(&long, 0), true).await.unwrap();
     assert_eq!(body_of(piece).await.unwrap(), content(5));
 }
 
@@ -146,7 +169,7 @@ async fn fetch_from(answer: Vec<u8>) -> Result<Vec<u8>, FetchError> {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = listener.local_addr().unwrap();
     let parent = Aside::run(answer_once(listener, answer));
-    let fetched = match client().fetch(addr, &id("a"), PieceNumber(3), false).await {
+    let fetched = match client().fetch(addr, wish(&id("a"), 3), false).await {
         Ok(piece) => body_of(piece).await,
         Err(error) => Err(error),
     };
@@ -203,7 +226,7 @@ async fn a_parent_that_stalls_is_given_up() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = listener.local_addr().unwrap();
     // It accepts and says nothing.
-    let fetched = impatient().fetch(addr, &id("a"), PieceNumber(0), false).await;
+    let fetched = impatient().fetch(addr, wish(&id("a"), 0), false).await;
     assert!(matches!(fetched, Err(FetchError::Slow)));
     drop(listener);
 
@@ -215,7 +238,7 @@ async fn a_parent_that_stalls_is_given_up() {
         stream.write_all(&content_packet(0, 1000, vec![7; 10])).await.unwrap();
         stream
     });
-    let fetched = match impatient().fetch(addr, &id("a"), PieceNumber(0), false).await {
+    let fetched = match impatient().fetch(addr, wish(&id("a"), 0), false).await {
         Ok(piece) => body_of(piece).await,
         Err(error) => Err(error),
     };
@@ -228,7 +251,7 @@ async fn nobody_there_is_the_parents_fault() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr: SocketAddr = listener.local_addr().unwrap();
     drop(listener);
-    let error = client().fetch(addr, &id("a"), PieceNumber(0), true).await.unwrap_err();
+    let error = client().fetch(addr, wish(&id("a"), 0), true).await.unwrap_err();
     assert!(matches!(error, FetchError::Connect { .. }));
     assert_eq!(error.fault(), Fault::Parent);
 }
@@ -241,7 +264,7 @@ async fn a_span_that_the_layout_does_not_have_is_refused_by_the_storage() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = listener.local_addr().unwrap();
     let parent = Aside::run(answer_once(listener, content_packet(3, PIECE + 1, vec![])));
-    let piece = client().fetch(addr, &id("a"), PieceNumber(3), false).await.unwrap();
+    let piece = client().fetch(addr, wish(&id("a"), 3), false).await.unwrap();
     let begun = pin.begin_piece(piece.span, dragonfly_model::TrafficType::RemotePeer, None);
     assert!(matches!(begun, Err(BeginError::OutOfLayout)));
     drop(parent.end().await);

@@ -142,13 +142,18 @@ pub(crate) async fn serve_with(storage: Storage, change: impl FnOnce(&mut Server
     }
 }
 
-/// A request as upstream's peers send it.
-pub(crate) fn request(id: &TaskId, number: u32) -> Vec<u8> {
-    let request = Request {
+/// A request for one piece and no other.
+pub(crate) fn wish(id: &TaskId, number: u32) -> Request {
+    Request {
         task_id: id.clone(),
         number: PieceNumber(number),
-    };
-    request.encode(77, Family::Standard)
+        others: Vec::new(),
+    }
+}
+
+/// A request as upstream's peers send it.
+pub(crate) fn request(id: &TaskId, number: u32) -> Vec<u8> {
+    wish(id, number).encode(77, Family::Standard)
 }
 
 pub(crate) fn keep_open() -> [u8; HEADER_LEN] {

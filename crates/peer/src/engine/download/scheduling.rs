@@ -357,6 +357,7 @@ fn download_of(request: &Request, concurrent_pieces: u32) -> common::Download {
         concurrent_piece_count: Some(concurrent_pieces),
         enable_task_id_based_blob_digest: request.blob_trust == BlobTrust::Shared,
         scheduling_policy: common::SchedulingPolicy::Always.into(),
+        certificate_chain: request.trust.authorities().iter().map(|root| root.to_vec()).collect(),
         ..Default::default()
     }
 }

@@ -1,20 +1,21 @@
 //! A manager that hands on what schedulers tell it, until it crashes. It has a runtime of its own, with which all its
 //! connections end at once.
 
+use super::attention::Attention;
 use super::soon;
 use dragonfly_api::ext::manager_server::{Manager as Extension, ManagerServer as ExtensionServer};
 use dragonfly_api::ext::{AttendRequest, AttendResponse, WatchRequest, WatchResponse};
 use dragonfly_api::manager::manager_server::{Manager, ManagerServer};
 use dragonfly_api::manager::*;
 use futures::StreamExt;
-use futures::stream::{BoxStream, Empty};
+use futures::stream::BoxStream;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::sync::{mpsc, watch};
-use tokio_stream::wrappers::{TcpListenerStream, WatchStream};
+use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream, WatchStream};
 use tonic::{Request, Response, Status, Streaming};
 
 /// What a scheduler told.
@@ -35,6 +36,7 @@ pub(crate) struct Book {
 pub(crate) struct FakeManager {
     pub(crate) addr: SocketAddr,
     told: mpsc::Receiver<Told>,
+    attention: mpsc::Receiver<Attention>,
     book: Arc<watch::Sender<Book>>,
     runtime: Option<Runtime>,
 }
@@ -43,9 +45,11 @@ impl FakeManager {
     /// Listens on `addr`. The cluster that it knows has this configuration.
     pub(crate) async fn start(addr: SocketAddr, cluster: SchedulerCluster, applications: Vec<Application>) -> Self {
         let (sender, told) = mpsc::channel(64);
+        let (attending, attention) = mpsc::channel(16);
         let book = Arc::new(watch::Sender::new(Book { cluster, applications }));
         let door = Door {
             told: sender,
+            attending,
             book: book.clone(),
         };
         let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -68,6 +72,7 @@ impl FakeManager {
         Self {
             addr: soon("the manager's socket", address).await.unwrap(),
             told,
+            attention,
             book,
             runtime: Some(runtime),
         }
@@ -86,6 +91,11 @@ impl FakeManager {
             }
         })
         .await;
+    }
+
+    /// The next stream over which a scheduler attends.
+    pub(crate) async fn attended(&mut self) -> Attention {
+        soon("a scheduler's attention", self.attention.recv()).await.unwrap()
     }
 
     pub(crate) async fn told(&mut self) -> Told {
@@ -122,16 +132,20 @@ impl Drop for FakeManager {
 #[derive(Debug, Clone)]
 struct Door {
     told: mpsc::Sender<Told>,
+    attending: mpsc::Sender<Attention>,
     book: Arc<watch::Sender<Book>>,
 }
 
 #[tonic::async_trait]
 impl Extension for Door {
-    type AttendStream = Empty<Result<AttendResponse, Status>>;
+    type AttendStream = ReceiverStream<Result<AttendResponse, Status>>;
     type WatchStream = BoxStream<'static, Result<WatchResponse, Status>>;
 
-    async fn attend(&self, _: Request<Streaming<AttendRequest>>) -> Result<Response<Self::AttendStream>, Status> {
-        Err(Status::unimplemented("attend"))
+    async fn attend(&self, request: Request<Streaming<AttendRequest>>) -> Result<Response<Self::AttendStream>, Status> {
+        let (attention, calls) = Attention::new(request.into_inner());
+        // A test that looks no more is no reason to end.
+        self.attending.send(attention).await.ok();
+        Ok(Response::new(ReceiverStream::new(calls)))
     }
 
     async fn watch(&self, _: Request<WatchRequest>) -> Result<Response<Self::WatchStream>, Status> {

@@ -1,6 +1,7 @@
 //! A scheduler on free ports, and the programs around it: peers that speak the protocol and hold no bytes, seed peers
 //! that do what the test says.
 
+pub(crate) mod attention;
 pub(crate) mod manager;
 pub(crate) mod peer;
 pub(crate) mod seed;

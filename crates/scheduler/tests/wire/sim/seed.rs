@@ -3,40 +3,98 @@
 use super::{Lab, host, soon};
 use dragonfly_api::common::{self, Download, Host};
 use dragonfly_api::dfdaemon::dfdaemon_upload_server::{DfdaemonUpload, DfdaemonUploadServer};
+use dragonfly_api::dfdaemon::download_task_response::Response as Part;
 use dragonfly_api::dfdaemon::*;
 use dragonfly_service::tls::{Files, ServerTls};
 use futures::stream::{BoxStream, Empty};
 use futures::{FutureExt, StreamExt};
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
 use std::pin::Pin;
+use std::sync::{Arc, Mutex};
 use tokio::net::TcpListener;
-use tokio::sync::{mpsc, oneshot};
-use tokio_stream::wrappers::TcpListenerStream;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};
 use tonic::{Request, Response, Status};
 
 /// A call that waits for the test's answer.
 pub(crate) struct Call {
     pub(crate) download: Download,
-    end: oneshot::Sender<Result<Option<String>, Status>>,
+    /// Whether it was said that this preheats.
+    pub(crate) preheats: bool,
+    answers: mpsc::Sender<Result<DownloadTaskResponse, Status>>,
+    ended: bool,
 }
 
 impl Call {
     /// Ends the call well; `peer` names the download on the seed peer.
-    pub(crate) fn done(self, peer: Option<&str>) {
-        self.end
-            .send(Ok(peer.map(str::to_owned)))
-            .expect("the scheduler waits for the call's end");
+    pub(crate) fn done(mut self, peer: Option<&str>) {
+        self.ended = true;
+        if let Some(peer) = peer {
+            let answer = DownloadTaskResponse {
+                peer_id: peer.to_owned(),
+                ..Default::default()
+            };
+            self.answer(Ok(answer));
+        }
     }
 
-    pub(crate) fn failed(self, status: Status) {
-        self.end
-            .send(Err(status))
+    pub(crate) fn failed(mut self, status: Status) {
+        self.ended = true;
+        self.answer(Err(status));
+    }
+
+    /// Tells of the content's length, and of a piece that has come.
+    pub(crate) fn began(&self, content_length: u64, piece: u64) {
+        let started = DownloadTaskStartedResponse {
+            content_length,
+            ..Default::default()
+        };
+        let finished = DownloadPieceFinishedResponse {
+            piece: Some(common::Piece {
+                length: piece,
+                ..Default::default()
+            }),
+        };
+        for part in [
+            Part::DownloadTaskStartedResponse(started),
+            Part::DownloadPieceFinishedResponse(finished),
+        ] {
+            self.answer(Ok(DownloadTaskResponse {
+                response: Some(part),
+                ..Default::default()
+            }));
+        }
+    }
+
+    /// Waits until the scheduler has hung up.
+    pub(crate) async fn given_up(&self) {
+        soon("the end of a call", self.answers.closed()).await;
+    }
+
+    fn answer(&self, answer: Result<DownloadTaskResponse, Status>) {
+        self.answers
+            .try_send(answer)
             .expect("the scheduler waits for the call's end");
     }
 }
 
-/// A seed peer.
+impl Drop for Call {
+    fn drop(&mut self) {
+        if !self.ended {
+            // Who has hung up needs no word.
+            self.answers.try_send(Err(Status::cancelled("the test is over"))).ok();
+        }
+    }
+}
+
+/// What a host holds: ids of tasks, and whether whole.
+pub(crate) type Holdings = Arc<Mutex<BTreeMap<String, bool>>>;
+
+/// A seed peer, or any other peer.
 pub(crate) struct Seed {
     pub(crate) host: Host,
+    pub(crate) holdings: Holdings,
     calls: mpsc::Receiver<Call>,
 }
 
@@ -48,20 +106,33 @@ impl Seed {
 
     /// As [`Seed::start`], with a server that has a certificate.
     pub(crate) async fn start_with(lab: &Lab, name: &str, tls: Option<&Files>) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::start_at(lab, name, [127, 0, 0, 1].into(), tls).await
+    }
+
+    /// As [`Seed::start_with`], at an address of the loopback's network.
+    pub(crate) async fn start_at(lab: &Lab, name: &str, ip: Ipv4Addr, tls: Option<&Files>) -> Self {
+        let listener = TcpListener::bind((ip, 0)).await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let (sender, calls) = mpsc::channel(16);
+        let holdings = Holdings::default();
+        let upload = Upload {
+            calls: sender,
+            holdings: holdings.clone(),
+        };
         let mut server = tonic::transport::Server::builder();
         if let Some(files) = tls {
             server = server.tls_config(ServerTls::load(files).unwrap().tonic()).unwrap();
         }
         let server = server
-            .add_service(DfdaemonUploadServer::new(Upload { calls: sender }))
+            .add_service(DfdaemonUploadServer::new(upload))
             .serve_with_incoming(TcpListenerStream::new(listener));
         lab.workers.spawn("seed peer", server.map(|ended| ended.unwrap()));
-        let host = host(name, port);
+        let host = Host {
+            ip: ip.to_string(),
+            ..host(name, port)
+        };
         lab.announce(host.clone()).await;
-        Self { host, calls }
+        Self { host, holdings, calls }
     }
 
     /// The next call of the scheduler.
@@ -73,11 +144,16 @@ impl Seed {
     pub(crate) fn is_idle(&mut self) -> bool {
         self.calls.try_recv().is_err()
     }
+
+    pub(crate) fn holds(&self, task: &str, whole: bool) {
+        self.holdings.lock().unwrap().insert(task.to_owned(), whole);
+    }
 }
 
 #[derive(Debug)]
 struct Upload {
     calls: mpsc::Sender<Call>,
+    holdings: Holdings,
 }
 
 macro_rules! unserved {
@@ -108,30 +184,59 @@ impl DfdaemonUpload for Upload {
         &self,
         request: Request<DownloadTaskRequest>,
     ) -> Result<Response<Self::DownloadTaskStream>, Status> {
-        let (end, ended) = oneshot::channel();
-        let download = request.into_inner().download.unwrap();
-        self.calls.send(Call { download, end }).await.unwrap();
-        let last = async {
-            let ended = ended.await.unwrap_or(Err(Status::cancelled("the test is over")));
-            let answer = |peer_id: String| {
-                Ok(DownloadTaskResponse {
-                    peer_id,
-                    ..Default::default()
-                })
-            };
-            match ended {
-                Ok(peer) => futures::stream::iter(peer.map(answer)).left_stream(),
-                Err(status) => futures::stream::iter([Err(status)]).right_stream(),
-            }
+        let preheats = request.metadata().contains_key(dragonfly_api::PREHEATS);
+        let (answers, responses) = mpsc::channel(16);
+        let call = Call {
+            download: request.into_inner().download.unwrap(),
+            preheats,
+            answers,
+            ended: false,
         };
-        Ok(Response::new(last.flatten_stream().boxed()))
+        self.calls.send(call).await.unwrap();
+        Ok(Response::new(ReceiverStream::new(responses).boxed()))
+    }
+
+    async fn stat_local_task(
+        &self,
+        request: Request<StatLocalTaskRequest>,
+    ) -> Result<Response<StatLocalTaskResponse>, Status> {
+        let task = request.into_inner().task_id;
+        let holdings = self.holdings.lock().unwrap();
+        let whole = *holdings.get(&task).ok_or_else(|| Status::not_found(task.clone()))?;
+        Ok(Response::new(StatLocalTaskResponse {
+            task_id: task,
+            content_length: Some(7),
+            finished_at: whole.then(|| dragonfly_api::timestamp(std::time::SystemTime::now())),
+            ..Default::default()
+        }))
+    }
+
+    async fn list_task_entries(
+        &self,
+        request: Request<ListTaskEntriesRequest>,
+    ) -> Result<Response<ListTaskEntriesResponse>, Status> {
+        let url = request.into_inner().url;
+        let entry = |name: &str, is_dir| Entry {
+            url: format!("{url}{name}"),
+            content_length: 7,
+            is_dir,
+        };
+        Ok(Response::new(ListTaskEntriesResponse {
+            entries: vec![entry("one", false), entry("inner/", true), entry("two", false)],
+            ..Default::default()
+        }))
+    }
+
+    async fn delete_task(&self, request: Request<DeleteTaskRequest>) -> Result<Response<()>, Status> {
+        let task = request.into_inner().task_id;
+        match self.holdings.lock().unwrap().remove(&task) {
+            Some(_) => Ok(Response::new(())),
+            None => Err(Status::not_found(task)),
+        }
     }
 
     unserved! {
         stat_task(StatTaskRequest) -> common::Task;
-        stat_local_task(StatLocalTaskRequest) -> StatLocalTaskResponse;
-        list_task_entries(ListTaskEntriesRequest) -> ListTaskEntriesResponse;
-        delete_task(DeleteTaskRequest) -> ();
         sync_pieces(SyncPiecesRequest) -> Self::SyncPiecesStream;
         download_cache_task(DownloadCacheTaskRequest) -> Self::DownloadCacheTaskStream;
         stat_cache_task(StatCacheTaskRequest) -> common::CacheTask;
