@@ -1,27 +1,50 @@
-//! Manager, scheduler and peers as programs of their own, each with its file, as a cluster of machines has them.
+//! Manager, scheduler and peers as programs of their own, each with its file, as a cluster of machines has them: without
+//! certificates, and with those of `dragonfly manager ca`.
 
 #![allow(clippy::unwrap_used, reason = "a test that can't go on shall panic")]
 
 use std::net::Ipv4Addr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use dragonfly_e2e::{dfget, succeeded};
+use dragonfly_testkit::client;
 use dragonfly_testkit::content::Content;
 use dragonfly_testkit::origin::{Origin, Resource};
 use dragonfly_testkit::process::{Process, Ready, own_loopback};
 use dragonfly_testkit::up::binary;
+use serde_json::{Map, Value, json};
 use tempfile::TempDir;
 
 const WITHIN: Duration = Duration::from_secs(30);
 const LENGTH: usize = 5 << 20;
+const PASSWORD: &str = "correct horse";
 
 /// A host with one program, on an address of its own.
 struct Host {
     ip: Ipv4Addr,
     dir: TempDir,
     process: Option<Process>,
+    /// What its certificates add to its file.
+    tls: Value,
+}
+
+/// Runs a command of the product and returns what it prints.
+fn said(arguments: &[&str]) -> String {
+    let output = Command::new(binary().unwrap()).args(arguments).output().unwrap();
+    assert!(output.status.success(), "{arguments:?}: {output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// Adds the keys of `more` to a file.
+fn merge(file: &mut Map<String, Value>, more: &Map<String, Value>) {
+    for (key, value) in more {
+        match (file.get_mut(key), value) {
+            (Some(Value::Object(inner)), Value::Object(more)) => merge(inner, more),
+            _ => drop(file.insert(key.clone(), value.clone())),
+        }
+    }
 }
 
 impl Host {
@@ -30,14 +53,29 @@ impl Host {
             ip: own_loopback(),
             dir: tempfile::tempdir().unwrap(),
             process: None,
+            tls: json!({}),
         }
+    }
+
+    /// Takes a certificate of the authority in `ca`, and what the command says of the configuration.
+    fn certified(&mut self, ca: &Path, component: &str) {
+        let (ip, out) = (self.ip.to_string(), self.dir.path().join("tls"));
+        let [ca, out] = [ca, &out].map(|path| path.to_str().unwrap());
+        let issue = [
+            "manager", "ca", "issue", "--dir", ca, "--for", component, "--ip", &ip, "--out", out,
+        ];
+        self.tls = serde_saphyr::from_str(&said(&issue)).unwrap();
     }
 
     /// Runs a program with this file and waits until it accepts connections at `port`.
     async fn run(&mut self, program: &str, file: &str, port: u16) {
         let path = self.dir.path().join(format!("{program}.yaml"));
-        std::fs::write(&path, file).unwrap();
+        let mut file: Value = serde_saphyr::from_str(file).unwrap();
+        merge(file.as_object_mut().unwrap(), self.tls.as_object().unwrap());
+        // JSON is YAML.
+        std::fs::write(&path, file.to_string()).unwrap();
         let mut command = Command::new(binary().unwrap());
+        command.env("DRAGONFLY_INITIAL_ROOT_PASSWORD", PASSWORD);
         command.arg(program).arg("--console").arg("--config").arg(path);
         let mut process = Process::start(program, command, self.dir.path()).unwrap();
         process
@@ -100,10 +138,26 @@ impl Host {
 
 #[tokio::test]
 async fn programs_of_their_own_find_each_other_and_the_seed_fetches_for_the_peer() {
+    the_seed_fetches_for_the_peer([(); 4].map(|()| Host::new())).await;
+}
+
+#[tokio::test]
+async fn with_the_certificates_of_one_authority_the_same_programs_trust_each_other() {
+    let ca = tempfile::tempdir().unwrap();
+    let dir = ca.path().join("ca");
+    said(&["manager", "ca", "init", "--dir", dir.to_str().unwrap()]);
+    let mut hosts = [(); 4].map(|()| Host::new());
+    for (host, component) in hosts.iter_mut().zip(["manager", "scheduler", "seed-peer", "peer"]) {
+        host.certified(&dir, component);
+    }
+    the_seed_fetches_for_the_peer(hosts).await;
+}
+
+/// On these four hosts: manager, scheduler, seed peer and peer.
+async fn the_seed_fetches_for_the_peer([mut manager, mut scheduler, mut seed, mut peer]: [Host; 4]) {
     let origin = Origin::start().unwrap();
     let content = Content::new(1, LENGTH as u64);
     let url = origin.put("/file", Resource::file(content));
-    let [mut manager, mut scheduler, mut seed, mut peer] = [(); 4].map(|()| Host::new());
     manager.run_manager().await;
     scheduler.run_scheduler(&manager).await;
     seed.run_dfdaemon(Some(&manager), true).await;
@@ -165,4 +219,55 @@ async fn a_peer_goes_on_while_manager_and_scheduler_are_away() {
     let file = peer.dir.path().join("file");
     succeeded(&dfget(peer.dfget(), &url, &file, &[]).await.unwrap()).unwrap();
     assert_eq!(std::fs::read(&file).unwrap(), content.bytes(0, LENGTH));
+}
+
+#[tokio::test]
+async fn a_block_list_is_in_force_long_before_anybody_polls() {
+    let origin = Origin::start().unwrap();
+    let url = origin.put("/secret", Resource::file(Content::new(5, LENGTH as u64)));
+    let [mut manager, mut scheduler, mut peer] = [(); 3].map(|()| Host::new());
+    manager.run_manager().await;
+    scheduler.run_scheduler(&manager).await;
+    peer.run_dfdaemon(Some(&manager), false).await;
+    let rest = format!("http://{}:8080/api/v1", manager.ip);
+    let client = client::builder().unwrap().build().unwrap();
+    let credentials = json!({"name": "root", "password": PASSWORD});
+    let session = client
+        .post(format!("{rest}/users/signin"))
+        .json(&credentials)
+        .send()
+        .await
+        .unwrap();
+    let session: Value = session.json().await.unwrap();
+    let token = session["token"].as_str().unwrap();
+    let set = async |urls: Value| {
+        let list = json!({"peer_cluster_config": {"block_list": {"task": {"download": {"urls": urls}}}}});
+        let patched = client
+            .patch(format!("{rest}/clusters/1"))
+            .bearer_auth(token)
+            .json(&list);
+        assert!(patched.send().await.unwrap().status().is_success());
+        Instant::now()
+    };
+    // Peers poll after 48 s at the earliest, so what happens before that was told them.
+    let until = async |refused: bool, since: Instant| {
+        for attempt in 0.. {
+            let file = peer.dir.path().join(format!("{refused}-{attempt}"));
+            let output = dfget(peer.dfget(), &url, &file, &[]).await.unwrap();
+            let blocked = String::from_utf8_lossy(&output.stderr).contains("block list");
+            if blocked == refused {
+                break;
+            }
+            assert!(since.elapsed() < WITHIN, "{output:?}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        since.elapsed()
+    };
+    until(false, Instant::now()).await;
+    let on = until(true, set(json!(["/secret$"])).await).await;
+    let off = until(false, set(json!([])).await).await;
+    println!("in force after {on:?}, lifted after {off:?}");
+    for host in [&mut peer, &mut scheduler, &mut manager] {
+        host.stop().await;
+    }
 }

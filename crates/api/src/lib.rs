@@ -5,8 +5,10 @@
 //! `tests/descriptors.rs` compares them with the published descriptors. [`ext`] is ours alone.
 
 pub mod rest;
+mod rules;
 mod translate;
 
+pub use rules::DownloadRules;
 pub use translate::{
     ApiError, BACK_TO_SOURCE, Invalid, PeerIds, backend_error, backend_error_of, byte_range, duration, piece_of,
     timestamp, timestamp_of,

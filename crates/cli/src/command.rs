@@ -141,8 +141,10 @@ Examples:
   manager --config /etc/dragonfly/manager.yaml
   manager --config manager.yaml --check-config
   manager --print-config
+  manager ca --help
 
-DRAGONFLY_INITIAL_ROOT_PASSWORD is the password (8 to 20 characters) that the first start gives to root.
+DRAGONFLY_INITIAL_ROOT_PASSWORD is the password (8 to 20 characters) that the first start gives to root. DRAGONFLY_PAT is a
+personal access token of root (32 characters or more, scopes job and cluster) that each start sees to.
 
 Exit codes: 0 ended as asked, 1 failed, 2 the command line is wrong, 64 the configuration is wrong.";
 

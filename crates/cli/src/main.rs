@@ -1,5 +1,6 @@
 //! The binary `dragonfly`: parses the command line, starts what it names, and says how that ended.
 
+mod authority;
 mod command;
 mod console;
 mod dfctl;
@@ -44,6 +45,13 @@ fn start(verb: Verb) -> Result<(), Failure> {
     if let Verb::Dfinit(args) = &verb {
         return dfinit::run(args);
     }
+    let verb = match verb {
+        Verb::Manager(args) => match args.verb {
+            Some(program::ManagerVerb::Ca(ca)) => return authority::run(ca),
+            None => Verb::Manager(args),
+        },
+        verb => verb,
+    };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::new(format!("can't start threads: {error}")))?;
     let outcome = runtime.block_on(run(verb));
@@ -61,8 +69,10 @@ async fn run(verb: Verb) -> Result<(), Failure> {
         Verb::Dfdaemon(args) => Box::pin(program::main::<Peer>(args, |_| {}, cancel)).await,
         Verb::Scheduler(args) => Box::pin(program::main::<Scheduler>(args, |_| {}, cancel)).await,
         Verb::Manager(args) => {
-            let password = args.initial_root_password;
-            let adjust = |config: &mut dragonfly_manager::Config| config.initial_root_password = password;
+            let adjust = |config: &mut dragonfly_manager::Config| {
+                config.initial_root_password = args.initial_root_password;
+                config.first_token = args.first_token;
+            };
             Box::pin(program::main::<Manager>(args.program, adjust, cancel)).await
         }
         Verb::Completions { .. } | Verb::Dfinit(_) => Ok(()),

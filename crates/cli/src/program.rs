@@ -1,5 +1,6 @@
 //! What `manager`, `scheduler` and `dfdaemon` have in common: configuration file, log, build, run, exit code.
 
+use crate::authority;
 use crate::console;
 use crate::failure::Failure;
 use bytesize::ByteSize;
@@ -33,13 +34,28 @@ pub(crate) struct Args {
 
 /// The flags of the manager.
 #[derive(clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct ManagerArgs {
+    #[command(subcommand)]
+    pub(crate) verb: Option<ManagerVerb>,
+
     #[command(flatten)]
     pub(crate) program: Args,
 
     /// Comes from the environment only, where other users of the host don't see it.
     #[arg(long, hide = true, hide_env_values = true, env = "DRAGONFLY_INITIAL_ROOT_PASSWORD")]
     pub(crate) initial_root_password: Option<SecretString>,
+
+    /// Likewise.
+    #[arg(long, hide = true, hide_env_values = true, env = "DRAGONFLY_PAT")]
+    pub(crate) first_token: Option<SecretString>,
+}
+
+/// What the manager's program does beside being a manager.
+#[derive(clap::Subcommand)]
+pub(crate) enum ManagerVerb {
+    /// Make certificates for the TLS between manager, schedulers and peers
+    Ca(authority::Args),
 }
 
 /// Where a program's log goes. What is not given here may stand in the configuration.

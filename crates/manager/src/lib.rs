@@ -5,10 +5,13 @@
 //! `members`, `placement` with the pure `scopes`, `users` and `audit`; below them the `store`, and `wake`, by which several managers on
 //! one database tell each other what changed.
 //!
+//! [`ca`] makes the certificates with which all of them know each other; it needs no running manager.
+//!
 //! [`Manager::build`] binds every socket and opens the store; [`Manager::run`] serves until it is cancelled.
 
 mod applications;
 mod audit;
+pub mod ca;
 mod clusters;
 pub mod config;
 mod error;

@@ -8,7 +8,7 @@ use crate::metrics::Counts;
 use crate::rest::Rest;
 use crate::store::seed::{self, FirstPassword};
 use crate::store::{OpenError, Store, Time};
-use crate::users::{self, Hasher, Sessions, Users};
+use crate::users::{self, Hasher, MIN_FIRST_TOKEN_CHARS, Sessions, Users};
 use crate::wake::{Link, Wake};
 use dragonfly_api::rest::PASSWORD_CHARS;
 use dragonfly_service::fs::{self, DataDir};
@@ -65,6 +65,9 @@ pub enum BuildError {
     /// The data directory is in use or can't be used.
     #[error(transparent)]
     DataDir(#[from] fs::Error),
+    /// The token of the environment could be guessed.
+    #[error("DRAGONFLY_PAT must have at least {MIN_FIRST_TOKEN_CHARS} characters; take random ones")]
+    FirstToken,
     /// A port is taken or can't be bound.
     #[error(transparent)]
     Bind(#[from] net::Error),
@@ -83,6 +86,9 @@ pub enum BuildError {
     /// The key for sessions can't be read or kept.
     #[error("can't keep the key for sessions in the database")]
     Key(#[source] DbErr),
+    /// The token of the environment can't be kept.
+    #[error("can't keep the token of DRAGONFLY_PAT in the database")]
+    KeepToken(#[source] DbErr),
     /// Passwords can't be hashed.
     #[error("the first password can't be hashed: {0}")]
     Hash(String),
@@ -92,7 +98,7 @@ impl BuildError {
     /// For the process: 64 if the configuration is to blame, else 1.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::InitialPassword | Self::Tls { .. } => exit::BAD_CONFIG,
+            Self::InitialPassword | Self::FirstToken | Self::Tls { .. } => exit::BAD_CONFIG,
             _ => exit::FAILURE,
         }
     }
@@ -122,7 +128,7 @@ impl Manager {
         for warning in &config.warnings {
             tracing::warn!("{warning}");
         }
-        check_initial(config.initial_root_password.as_ref())?;
+        check_initial(&config)?;
         let grpc_tls = server_tls("grpc", config.grpc.tls.as_ref())?;
         let rest_tls = server_tls("rest", config.rest.tls.as_ref())?;
         let data_dir = match &config.database {
@@ -139,12 +145,13 @@ impl Manager {
         let store = Store::open(&config.database).await?;
         let hasher = Hasher::new().await.map_err(hash_error)?;
         seed_once(&store, &hasher, config.initial_root_password.as_ref()).await?;
+        first_token(&store, config.first_token.as_ref()).await?;
         Retention::new(store.clone()).round(Time::now()).await;
-        let key = match config.auth.key {
-            Some(key) => key,
+        let key = match &config.auth.key {
+            Some(key) => key.clone(),
             None => users::key_in(&store, Time::now()).await.map_err(BuildError::Key)?,
         };
-        let sessions = Sessions::new(&key, config.auth.session);
+        let sessions = Sessions::new(&key, config.auth.lasting());
         let users = Users::new(store.clone(), hasher, sessions, config.auth.force_password_change);
         let wake = Wake::new();
         let clusters = Clusters::new(store.clone(), wake.clone(), config.look_after);
@@ -175,6 +182,7 @@ impl Manager {
                 users: Arc::new(users),
                 counts,
                 realm: config.auth.realm.into(),
+                trusted_proxies: config.rest.trusted_proxies.into(),
                 cookie_readable: config.auth.cookie_readable,
                 tls: rest_tls,
                 origins: config.rest.origins,
@@ -258,12 +266,28 @@ fn server_tls(server: &'static str, files: Option<&tls::Files>) -> Result<Option
         .map_err(|source| BuildError::Tls { server, source })
 }
 
-fn check_initial(password: Option<&SecretString>) -> Result<(), BuildError> {
-    match password {
-        Some(password) if !PASSWORD_CHARS.contains(&password.expose_secret().chars().count()) => {
-            Err(BuildError::InitialPassword)
-        }
-        _ => Ok(()),
+/// Whether what the environment gives to the first start can be used.
+fn check_initial(config: &Config) -> Result<(), BuildError> {
+    let chars = |secret: &SecretString| secret.expose_secret().chars().count();
+    if let Some(password) = &config.initial_root_password
+        && !PASSWORD_CHARS.contains(&chars(password))
+    {
+        return Err(BuildError::InitialPassword);
+    }
+    if let Some(token) = &config.first_token
+        && chars(token) < MIN_FIRST_TOKEN_CHARS
+    {
+        return Err(BuildError::FirstToken);
+    }
+    Ok(())
+}
+
+async fn first_token(store: &Store, token: Option<&SecretString>) -> Result<(), BuildError> {
+    match token {
+        Some(token) => users::keep_first_token(store, token, Time::now())
+            .await
+            .map_err(BuildError::KeepToken),
+        None => Ok(()),
     }
 }
 

@@ -1,7 +1,8 @@
-//! The words of the system: ids, digests, piece layouts, ranges, policies. Every other room speaks in these types.
+//! The words of the system: ids, digests, piece layouts, ranges, policies, block lists. Every other room speaks in these types.
 //!
 //! Nothing here waits, reads a clock or touches a file or socket, so that all of it can be tested by example.
 
+mod block;
 mod digest;
 mod host;
 mod id;
@@ -10,6 +11,7 @@ mod policy;
 mod range;
 mod task_id;
 
+pub use block::{BadPattern, Blocked, Blocks, Subject};
 pub use digest::{Algorithm, Digest, DigestError};
 pub use host::{HostKind, Location};
 pub use id::{HostId, IdError, PeerId, TaskId};

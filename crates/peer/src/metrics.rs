@@ -45,6 +45,11 @@ struct DownloadLabels {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct TypeLabels {
+    r#type: u32,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct TrafficLabels {
     r#type: Source,
 }
@@ -68,6 +73,7 @@ pub(crate) struct Metrics {
     storage_tasks: Gauge<u64, AtomicU64>,
     evicted: Counter,
     refused: Counter,
+    blocked: Family<TypeLabels, Counter>,
 }
 
 impl Metrics {
@@ -82,6 +88,7 @@ impl Metrics {
             storage_tasks: Gauge::default(),
             evicted: Counter::default(),
             refused: Counter::default(),
+            blocked: Family::default(),
         };
         let client = registry.with_prefix("dragonfly").with_prefix("client");
         client.register("download_task", "Downloads that began", metrics.downloads.clone());
@@ -116,6 +123,11 @@ impl Metrics {
             "refused_stranger",
             "Calls from hosts that no scheduler of the cluster has named",
             metrics.refused.clone(),
+        );
+        client.register(
+            "download_task_blocked",
+            "Downloads that the cluster's block list refused",
+            metrics.blocked.clone(),
         );
         let build: Family<BuildLabels, Gauge> = Family::default();
         build
@@ -163,6 +175,10 @@ impl Metrics {
         self.evicted.inc();
     }
 
+    pub(crate) fn blocked(&self) {
+        self.blocked.get_or_create(&TypeLabels { r#type: STANDARD }).inc();
+    }
+
     pub(crate) fn refused_stranger(&self) {
         self.refused.inc();
     }
@@ -182,10 +198,12 @@ impl EncodeMetric for Uploads {
     }
 }
 
-/// All tasks are of type 0, the standard one.
+/// The type of all tasks.
+const STANDARD: u32 = 0;
+
 fn labels(priority: Priority) -> DownloadLabels {
     DownloadLabels {
-        r#type: 0,
+        r#type: STANDARD,
         priority: priority.number(),
     }
 }

@@ -19,6 +19,7 @@ mod manager;
 mod metrics;
 mod preheat;
 mod reach;
+mod rules;
 mod scheduler;
 mod seeds;
 mod translate;

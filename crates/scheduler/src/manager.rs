@@ -7,6 +7,7 @@ use crate::attend::{Attend, Works};
 use crate::brain::Brain;
 use crate::config::{Identity, ManagerConfig};
 use crate::hosts::Hosts;
+use crate::rules::Rules;
 use dragonfly_api::ext::manager_client::ManagerClient as ExtensionClient;
 use dragonfly_api::ext::{Hello, WatchRequest};
 use dragonfly_api::manager::manager_client::ManagerClient;
@@ -43,6 +44,13 @@ pub(crate) struct Place {
     pub(crate) port: u16,
 }
 
+/// What the manager tells beside limits, for those who ask.
+#[derive(Debug)]
+pub(crate) struct Told {
+    pub(crate) applications: watch::Sender<Arc<Applications>>,
+    pub(crate) rules: watch::Sender<Arc<Rules>>,
+}
+
 /// Keeps up the relation with the manager.
 #[derive(Debug)]
 pub(crate) struct Relation {
@@ -51,7 +59,7 @@ pub(crate) struct Relation {
     config: ManagerConfig,
     place: Place,
     brain: Brain,
-    applications: watch::Sender<Arc<Applications>>,
+    told: Told,
     attend: Attend,
     /// Woken when the manager has forgotten this scheduler.
     forgotten: Notify,
@@ -63,7 +71,7 @@ pub(crate) struct Relation {
 pub(crate) struct Parts {
     pub(crate) place: Place,
     pub(crate) brain: Brain,
-    pub(crate) applications: watch::Sender<Arc<Applications>>,
+    pub(crate) told: Told,
     pub(crate) hosts: Hosts,
     pub(crate) works: Works,
 }
@@ -102,7 +110,7 @@ impl Relation {
             config,
             place: parts.place,
             brain: parts.brain,
-            applications: parts.applications,
+            told: parts.told,
             forgotten: Notify::new(),
             changed: Notify::new(),
         })
@@ -185,8 +193,10 @@ impl Relation {
         let (mut pause, longest) = RETRY;
         loop {
             let begun = Instant::now();
-            match self.limits().await {
-                Ok(limits) => {
+            match self.described().await {
+                Ok(scheduler) => {
+                    self.take_rules(scheduler.scheduler_cluster.as_ref());
+                    let limits = limits_of(&scheduler);
                     if limits != known && self.brain.tell(Event::LimitsChanged(limits.clone())).await.is_ok() {
                         known = limits;
                     }
@@ -228,15 +238,24 @@ impl Relation {
         .await;
     }
 
-    async fn limits(&self) -> Result<Limits, Status> {
+    /// Takes over the cluster's block lists, if they are not those that hold.
+    fn take_rules(&self, cluster: Option<&manager::SchedulerCluster>) {
+        let Some(cluster) = cluster else { return };
+        let held = self.told.rules.borrow().clone();
+        if let Some(rules) = held.after(cluster) {
+            self.told.rules.send_replace(Arc::new(rules));
+        }
+    }
+
+    /// This scheduler and its cluster, as the manager describes them.
+    async fn described(&self) -> Result<manager::Scheduler, Status> {
         let request = GetSchedulerRequest {
             source_type: SourceType::SchedulerSource.into(),
             hostname: self.place.identity.hostname.clone(),
             scheduler_cluster_id: self.config.cluster_id,
             ip: self.place.ip.to_string(),
         };
-        let scheduler = timed(self.client.clone().get_scheduler(request)).await?;
-        Ok(limits_of(&scheduler))
+        timed(self.client.clone().get_scheduler(request)).await
     }
 
     async fn refresh_applications(&self) {
@@ -247,11 +266,11 @@ impl Relation {
         };
         match timed(self.client.clone().list_applications(request)).await {
             Ok(answer) => {
-                self.applications.send_replace(Arc::new(Applications::of(answer)));
+                self.told.applications.send_replace(Arc::new(Applications::of(answer)));
             }
             // A manager without applications says so in either way.
             Err(status) if matches!(status.code(), Code::NotFound | Code::Unimplemented) => {
-                self.applications.send_replace(Arc::default());
+                self.told.applications.send_replace(Arc::default());
             }
             Err(status) => {
                 let (code, message) = (status.code(), status.message());

@@ -7,10 +7,11 @@ use crate::config::{Config, ManagerConfig};
 use crate::credentials::Numbering;
 use crate::grpc::{self, Grpc};
 use crate::hosts::{self, Hosts};
-use crate::manager::{self, Place, Relation};
+use crate::manager::{self, Place, Relation, Told};
 use crate::metrics::Counts;
 use crate::preheat::Preheat;
 use crate::reach::Reach;
+use crate::rules::Rules;
 use crate::seeds::Seeds;
 use dragonfly_service::fs::{self, DataDir};
 use dragonfly_service::grpc::ConnectError;
@@ -191,13 +192,14 @@ impl Scheduler {
         let counts = Counts::new(&metrics);
         let (brain, commands) = Brain::new();
         let (applications, known_applications) = watch::channel(Arc::<Applications>::default());
+        let (rules, known_rules) = watch::channel(Arc::<Rules>::default());
         let reach = Reach::new(self.seeds_tls);
         let preheat = Preheat::new(self.hosts.clone(), reach.clone(), self.sources, counts.clone());
         if let Some((manager, tls, place)) = self.manager {
             let parts = manager::Parts {
                 place,
                 brain: brain.clone(),
-                applications,
+                told: Told { applications, rules },
                 hosts: self.hosts.clone(),
                 works: Works::new(preheat.clone(), workers.clone()),
             };
@@ -220,6 +222,7 @@ impl Scheduler {
             preheat,
             counts,
             applications: known_applications,
+            rules: known_rules,
             numbering: Numbering::default(),
             requests_per_second: self.config.grpc.requests_per_second,
             tls: self.grpc_tls,

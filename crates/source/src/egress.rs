@@ -138,6 +138,7 @@ mod tests {
         policy.check(SocketAddr::new(ip, 80), caller).err()
     }
 
+    /// TOB-DF2-2: whoever asks, however the address is written.
     #[test]
     fn metadata_and_link_local_addresses_are_never_asked() {
         let everything = EgressPolicy {

@@ -1,7 +1,7 @@
 //! What an operator decides for a cluster. These objects are kept by the manager, shown by REST and sent to schedulers
 //! and peers as bytes in `manager.v2`, always with the same field names.
 
-use super::{Check, Problems, null_is_default};
+use super::{BlockList, Check, Problems, null_is_default};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -175,129 +175,9 @@ impl Check for SeedPeerClusterConfig {
     }
 }
 
-/// What peers refuse, by kind of task. Lists are never `null` when written, and may be when read.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(default)]
-pub struct BlockList {
-    /// Ordinary tasks.
-    #[serde(deserialize_with = "null_is_default")]
-    #[schema(value_type = Option<DownloadBlock>)]
-    pub task: DownloadBlock,
-    /// Persistent tasks.
-    #[serde(deserialize_with = "null_is_default")]
-    #[schema(value_type = Option<TransferBlock>)]
-    pub persistent_task: TransferBlock,
-    /// Persistent cache tasks.
-    #[serde(deserialize_with = "null_is_default")]
-    #[schema(value_type = Option<TransferBlock>)]
-    pub persistent_cache_task: TransferBlock,
-}
-
-impl BlockList {
-    /// All URL patterns, which are regular expressions.
-    pub fn url_patterns(&self) -> impl Iterator<Item = &str> {
-        [
-            &self.task.download,
-            &self.persistent_task.download,
-            &self.persistent_task.upload,
-            &self.persistent_cache_task.download,
-            &self.persistent_cache_task.upload,
-        ]
-        .into_iter()
-        .flat_map(|block| block.urls.iter().map(String::as_str))
-    }
-
-    /// Adds every rule that this list, which is called `field`, breaks.
-    fn check_as(&self, field: &str, problems: &mut Problems) {
-        let parts = [
-            ("task.download", &self.task.download),
-            ("persistent_task.download", &self.persistent_task.download),
-            ("persistent_task.upload", &self.persistent_task.upload),
-            ("persistent_cache_task.download", &self.persistent_cache_task.download),
-            ("persistent_cache_task.upload", &self.persistent_cache_task.upload),
-        ];
-        for (part, block) in parts {
-            let lists = [
-                ("applications", &block.applications),
-                ("urls", &block.urls),
-                ("tags", &block.tags),
-            ];
-            for (list, entries) in lists {
-                let field = format!("{field}.{part}.{list}");
-                let count = entries.len().try_into().unwrap_or(u64::MAX);
-                problems.within(&field, count, 0..=Self::MAX_ENTRIES);
-                for entry in entries {
-                    problems.chars(&field, entry, 1..=Self::MAX_CHARS);
-                }
-            }
-        }
-    }
-
-    /// The most entries of each list.
-    const MAX_ENTRIES: u64 = 1000;
-    /// The most characters of an entry.
-    const MAX_CHARS: usize = 1024;
-}
-
-/// What is refused of tasks that are only downloaded.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(default)]
-pub struct DownloadBlock {
-    /// Downloads.
-    #[serde(deserialize_with = "null_is_default")]
-    #[schema(value_type = Option<Block>)]
-    pub download: Block,
-}
-
-/// What is refused of tasks that are downloaded and uploaded.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(default)]
-pub struct TransferBlock {
-    /// Downloads.
-    #[serde(deserialize_with = "null_is_default")]
-    #[schema(value_type = Option<Block>)]
-    pub download: Block,
-    /// Uploads.
-    #[serde(deserialize_with = "null_is_default")]
-    #[schema(value_type = Option<Block>)]
-    pub upload: Block,
-}
-
-/// A request that matches any of these is refused.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(default)]
-pub struct Block {
-    /// Names of applications.
-    #[serde(deserialize_with = "null_is_default")]
-    #[schema(nullable)]
-    pub applications: Vec<String>,
-    /// Regular expressions that are searched in the URL.
-    #[serde(deserialize_with = "null_is_default")]
-    #[schema(nullable)]
-    pub urls: Vec<String>,
-    /// Tags.
-    #[serde(deserialize_with = "null_is_default")]
-    #[schema(nullable)]
-    pub tags: Vec<String>,
-    /// Priorities; not used for uploads.
-    #[serde(deserialize_with = "null_is_default")]
-    #[schema(nullable)]
-    pub priorities: Vec<u32>,
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_block_list_is_read_with_nulls_and_written_without() {
-        let read: BlockList =
-            serde_json::from_str(r#"{"task":{"download":{"urls":null,"tags":["t"]}},"persistent_task":null}"#).unwrap();
-        assert_eq!(read.task.download.tags, ["t"]);
-        let written = serde_json::to_string(&read).unwrap();
-        assert!(!written.contains("null"), "{written}");
-        assert!(written.contains(r#""urls":[]"#), "{written}");
-    }
 
     #[test]
     fn limits_that_are_left_out_have_their_defaults_and_the_others_are_checked() {

@@ -9,6 +9,7 @@ mod account;
 mod address;
 mod application;
 mod audit;
+mod block_list;
 mod check;
 mod cluster;
 mod cluster_config;
@@ -25,12 +26,10 @@ pub use account::{CreateUser, UpdateUser, User, UserFilter, UserState};
 pub use address::{Address, AddressSought};
 pub use application::{Application, CreateApplication, Priority, UpdateApplication, UrlPriority};
 pub use audit::{ActorType, Audit, AuditFilter, AuditState};
+pub use block_list::{Block, BlockList, DownloadBlock, TransferBlock};
 pub use check::{Check, Problems};
 pub use cluster::{Cluster, CreateCluster, SchedulerCluster, SeedPeerCluster, UpdateCluster};
-pub use cluster_config::{
-    Block, BlockList, DownloadBlock, PeerClusterConfig, SchedulerClusterConfig, Scopes, SeedPeerClusterConfig,
-    TransferBlock,
-};
+pub use cluster_config::{PeerClusterConfig, SchedulerClusterConfig, Scopes, SeedPeerClusterConfig};
 pub use cluster_half::{CreateSchedulerCluster, CreateSeedPeerCluster, UpdateSchedulerCluster, UpdateSeedPeerCluster};
 pub use cluster_match::{ClusterMatch, ClusterVerdict, MatchQuery, Verdict};
 pub use member::{

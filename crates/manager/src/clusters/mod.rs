@@ -15,9 +15,7 @@ use crate::scopes::Matchers;
 use crate::store::entity::{cluster_link, scheduler, scheduler_cluster, seed_peer, seed_peer_cluster};
 use crate::store::{Json, Store, Time};
 use crate::wake::{Topic, Wake};
-use dragonfly_api::rest::{
-    BlockList, Check, CreateCluster, Page, PeerClusterConfig, Problems, Scopes, SeedPeerClusterConfig, UpdateCluster,
-};
+use dragonfly_api::rest::{Check, CreateCluster, Page, Problems, Scopes, UpdateCluster};
 use moka::future::Cache;
 use sea_orm::ActiveValue::{NotSet, Set};
 use sea_orm::{
@@ -124,12 +122,7 @@ impl Clusters {
     pub(crate) async fn create(&self, create: CreateCluster, now: Time) -> Result<Cluster, Error> {
         let mut problems = Problems::default();
         create.check(&mut problems);
-        check_patterns(
-            Some(&create.scopes),
-            Some(&create.peer_cluster_config),
-            Some(&create.seed_peer_cluster_config),
-            &mut problems,
-        );
+        check_patterns(Some(&create.scopes), &mut problems);
         refuse(problems)?;
         let transaction = self.write().await?;
         if create.is_default {
@@ -153,12 +146,7 @@ impl Clusters {
     async fn change(&self, id: u64, update: UpdateCluster, halves: Halves, now: Time) -> Result<Cluster, Error> {
         let mut problems = Problems::default();
         update.check(&mut problems);
-        check_patterns(
-            update.scopes.as_ref(),
-            update.peer_cluster_config.as_ref(),
-            update.seed_peer_cluster_config.as_ref(),
-            &mut problems,
-        );
+        check_patterns(update.scopes.as_ref(), &mut problems);
         refuse(problems)?;
         let transaction = self.write().await?;
         let mut cluster = find(&transaction, id).await?;
@@ -256,33 +244,9 @@ async fn find(db: &impl ConnectionTrait, id: u64) -> Result<Cluster, Error> {
 }
 
 /// Patterns are parsed where they are used; what can't be parsed is refused when it is written.
-fn check_patterns(
-    scopes: Option<&Scopes>,
-    peers: Option<&PeerClusterConfig>,
-    seed_peers: Option<&SeedPeerClusterConfig>,
-    problems: &mut Problems,
-) {
-    if let Some(scopes) = scopes {
-        for malformed in Matchers::parse(scopes).1 {
-            problems.push(malformed.field(), &malformed);
-        }
-    }
-    let lists: [(&str, Option<&BlockList>); 2] = [
-        (
-            "peer_cluster_config.block_list",
-            peers.and_then(|config| config.block_list.as_ref()),
-        ),
-        (
-            "seed_peer_cluster_config.block_list",
-            seed_peers.and_then(|config| config.block_list.as_ref()),
-        ),
-    ];
-    for (field, list) in lists {
-        for pattern in list.into_iter().flat_map(BlockList::url_patterns) {
-            if regex::Regex::new(pattern).is_err() {
-                problems.push(field, format_args!("has {pattern:?}, which is no regular expression"));
-            }
-        }
+fn check_patterns(scopes: Option<&Scopes>, problems: &mut Problems) {
+    for malformed in scopes.map(|scopes| Matchers::parse(scopes).1).unwrap_or_default() {
+        problems.push(malformed.field(), &malformed);
     }
 }
 

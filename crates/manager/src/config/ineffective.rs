@@ -41,7 +41,6 @@ pub(super) const TABLE: &[IneffectiveKey<Raw>] = &[
         |raw| raw.server.grpc.port.end,
         "server.grpc.port.start is the port",
     ),
-    ("auth.jwt.maxRefresh", |raw| raw.auth.jwt.max_refresh, "sign in again"),
     (
         "database.mysql.migrate",
         |raw| {

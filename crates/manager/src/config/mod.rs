@@ -8,9 +8,11 @@ pub use database::{DatabaseConfig, HostPort, Level, Login, RedisConfig, Security
 pub use dragonfly_service::config::Ineffective;
 pub use raw::*;
 
+use crate::users::Lasting;
 use dragonfly_service::config::{Error, Problems};
 use dragonfly_service::tls;
 use http::{HeaderValue, Uri};
+use ipnet::IpNet;
 use secrecy::{ExposeSecret, SecretString};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::num::NonZeroU32;
@@ -48,6 +50,9 @@ pub struct Config {
     /// The first user's first password, which the first start sets; absent: `dragonfly`, which opens nothing but the
     /// setting of another one. It comes from the environment or the caller, never from the file.
     pub initial_root_password: Option<SecretString>,
+    /// A personal access token of the first user, kept from each start on; it comes from the environment or the caller,
+    /// never from the file.
+    pub first_token: Option<SecretString>,
     /// Where metrics are served, if they are.
     pub metrics: Option<SocketAddr>,
     /// What the operator should know about the file; logged by the manager when it is built.
@@ -87,6 +92,8 @@ pub struct RestConfig {
     pub tls: Option<tls::Files>,
     /// Origins of other pages that may call.
     pub origins: Vec<HeaderValue>,
+    /// The proxies before it, which say who calls.
+    pub trusted_proxies: Vec<IpNet>,
 }
 
 /// Users and their sessions.
@@ -98,10 +105,21 @@ pub struct AuthConfig {
     pub key: Option<SecretString>,
     /// How long a session lasts.
     pub session: Duration,
+    /// How long after the sign-in a session can be renewed by another.
+    pub refresh: Duration,
     /// Whether the initial password opens nothing but the setting of another one.
     pub force_password_change: bool,
     /// Whether scripts of a page may read the cookie.
     pub cookie_readable: bool,
+}
+
+impl AuthConfig {
+    pub(crate) fn lasting(&self) -> Lasting {
+        Lasting {
+            session: self.session,
+            refresh: self.refresh,
+        }
+    }
 }
 
 impl TryFrom<Raw> for Config {
@@ -122,6 +140,11 @@ impl TryFrom<Raw> for Config {
         };
         let rest_addr = listen_addr("server.rest.addr", &raw.server.rest.addr, any, &mut problems);
         let origins = origins(&raw.server.rest.cors.allow_origins, &mut problems);
+        let trusted_proxies = networks(
+            "server.rest.trustedProxies",
+            &raw.server.rest.trusted_proxies,
+            &mut problems,
+        );
         let metrics_addr = listen_addr("metrics.addr", &raw.metrics.addr, any, &mut problems);
         let key = session_key(raw.auth.jwt.key, &mut problems, &mut warnings);
         problems.require(
@@ -151,15 +174,18 @@ impl TryFrom<Raw> for Config {
                 addr: rest_addr,
                 tls: raw.server.rest.tls,
                 origins,
+                trusted_proxies,
             },
             auth: AuthConfig {
                 realm: raw.auth.jwt.realm,
                 key,
                 session: raw.auth.jwt.timeout,
+                refresh: raw.auth.jwt.max_refresh,
                 force_password_change: raw.auth.force_password_change,
                 cookie_readable: raw.auth.cookie.readable,
             },
             initial_root_password: None,
+            first_token: None,
             metrics: raw.metrics.enable.then_some(metrics_addr),
             warnings,
         };
@@ -225,6 +251,17 @@ fn origins(given: &[String], problems: &mut Problems) -> Vec<HeaderValue> {
     origins
 }
 
+fn networks(key: &str, texts: &[String], problems: &mut Problems) -> Vec<IpNet> {
+    let parsed = texts.iter().filter_map(|text| {
+        let network = text.parse().ok().or_else(|| text.parse().ok().map(IpAddr::into));
+        if network.is_none() {
+            problems.push(key, text, "write an address or a network, such as 10.0.0.0/8");
+        }
+        network
+    });
+    parsed.collect()
+}
+
 fn session_key(key: Option<SecretString>, problems: &mut Problems, warnings: &mut Vec<String>) -> Option<SecretString> {
     let key = key.filter(|key| !key.expose_secret().is_empty())?;
     if key.expose_secret() == PUBLISHED_KEY {
@@ -279,18 +316,20 @@ mod tests {
         assert_eq!(config.metrics.unwrap().port(), 8000);
         assert_eq!((config.log.level.as_str(), config.log.dir), ("debug", None));
         assert!(config.auth.key.is_none(), "a published key is no key");
-        assert_eq!(config.warnings.len(), 6, "{:?}", config.warnings);
+        assert_eq!(config.auth.refresh, Duration::from_secs(168 * 3600));
+        assert_eq!(config.warnings.len(), 5, "{:?}", config.warnings);
     }
 
     #[test]
     fn every_problem_is_told_at_once() {
         let error = config(
-            "server:\n  rest:\n    addr: nowhere\nauth:\n  jwt:\n    key: short\n    timeout: 1s\ndatabase:\n  type: mysql\n",
+            "server:\n  rest:\n    addr: nowhere\n    trustedProxies: [10.0.0.0/8, '::1', everywhere]\nauth:\n  jwt:\n    key: short\n    timeout: 1s\ndatabase:\n  type: mysql\n",
         )
         .unwrap_err()
         .to_string();
         for key in [
             "server.rest.addr",
+            "server.rest.trustedProxies can't be everywhere",
             "auth.jwt.key",
             "auth.jwt.timeout",
             "database.mysql.host",

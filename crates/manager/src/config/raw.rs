@@ -12,6 +12,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 const TWO_WEEKS: Duration = Duration::from_secs(14 * 24 * 3600);
+const A_WEEK: Duration = Duration::from_secs(7 * 24 * 3600);
 const REQUESTS_PER_SECOND: NonZeroU32 = NonZeroU32::new(4000).expect("4000 is not 0");
 
 config_section! {
@@ -128,6 +129,8 @@ config_section! {
         tls: Option<tls::Files> = None,
         /// Which pages of other origins may call.
         cors: Cors = Cors::default(),
+        /// Networks (CIDR) of the proxies before the server, whose X-Forwarded-For says who calls. Nobody else's counts.
+        trusted_proxies: Vec<String> = Vec::new(),
     }
 }
 
@@ -162,9 +165,9 @@ config_section! {
         /// How long a session lasts.
         #[serde(with = "duration")]
         timeout: Duration = TWO_WEEKS,
-        /// Without effect.
-        #[serde(skip_serializing)]
-        max_refresh: Ineffective = Ineffective::default(),
+        /// How long after the sign-in a session can be renewed by another.
+        #[serde(with = "duration")]
+        max_refresh: Duration = A_WEEK,
     }
 }
 

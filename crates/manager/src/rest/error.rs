@@ -87,7 +87,9 @@ impl From<users::Error> for Problem {
     fn from(error: users::Error) -> Self {
         let message = error.to_string();
         match error {
-            users::Error::WrongPassword | users::Error::NotSignedIn => Self::new(StatusCode::UNAUTHORIZED, message),
+            users::Error::WrongPassword | users::Error::NotSignedIn | users::Error::TooLate(_) => {
+                Self::new(StatusCode::UNAUTHORIZED, message)
+            }
             users::Error::Forbidden { .. } | users::Error::Beyond { .. } | users::Error::SessionRequired => {
                 Self::new(StatusCode::FORBIDDEN, message)
             }

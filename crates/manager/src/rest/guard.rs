@@ -85,7 +85,7 @@ pub(super) fn rule<'a>(method: &Method, path: &'a str) -> Rule<'a> {
         | ("GET" | "HEAD", "users", [_, "roles"], Some(id))
         | ("GET" | "HEAD" | "DELETE", "users", [_, "sessions"], Some(id))
         | ("DELETE", "users", [_, "sessions", _], Some(id)) => Rule::Oneself(id, action),
-        (_, "personal-access-tokens", _, _) => Rule::Own,
+        (_, "personal-access-tokens", _, _) | ("POST", "users", ["refresh_token"], _) => Rule::Own,
         // No objects of their own.
         (_, "scheduler-features", ..) => Rule::Right("schedulers", action),
         _ => Rule::Right(object, action),
@@ -182,6 +182,7 @@ mod tests {
         );
     }
 
+    /// TOB-DF2-1: deny by default.
     #[test]
     fn whatever_is_not_excepted_needs_a_right() {
         let right = |object, action| Rule::Right(object, action);
@@ -191,6 +192,7 @@ mod tests {
         assert_eq!(rule(&post, "/users/signin/x"), right("users", Action::Write));
         assert_eq!(rule(&post, "/users/signup"), right("users", Action::Write));
         assert_eq!(rule(&post, "/users/7/reset_password"), Rule::Session);
+        assert_eq!(rule(&post, "/users/refresh_token"), Rule::Own);
         assert_eq!(rule(&get, "/users/7"), Rule::Oneself(7, Action::Read));
         assert_eq!(rule(&delete, "/users/7"), right("users", Action::Write));
         assert_eq!(rule(&Method::PUT, "/users/7/roles/root"), right("users", Action::Write));

@@ -14,6 +14,7 @@ mod guard;
 mod input;
 mod json;
 mod openapi;
+mod origin;
 mod page;
 mod roles;
 mod scheduler_clusters;
@@ -36,6 +37,7 @@ use dragonfly_service::web::{self, Limits};
 use error::Problem;
 use guard::CookieRules;
 use http::HeaderValue;
+use ipnet::IpNet;
 use std::sync::Arc;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -58,6 +60,8 @@ pub(crate) struct Rest {
     /// Shown to those who have to sign in.
     pub(crate) realm: Arc<str>,
     pub(crate) cookie_readable: bool,
+    /// The proxies before this door.
+    pub(crate) trusted_proxies: Arc<[IpNet]>,
     pub(crate) tls: Option<ServerTls>,
     /// Origins of pages, beside our own, that may call.
     pub(crate) origins: Vec<HeaderValue>,
@@ -92,6 +96,10 @@ impl Rest {
         };
         router
             .layer(middleware::from_fn_with_state(self.clone(), frame::frame))
+            .layer(middleware::from_fn_with_state(
+                self.trusted_proxies.clone(),
+                origin::origin,
+            ))
             .with_state(self)
     }
 

@@ -23,6 +23,7 @@ pub(super) fn routes() -> OpenApiRouter<Rest> {
     OpenApiRouter::default()
         .routes(routes!(sign_in))
         .routes(routes!(sign_out))
+        .routes(routes!(refresh))
         .routes(routes!(reset_password))
         .routes(routes!(list, create))
         .routes(routes!(sign_up))
@@ -74,6 +75,24 @@ pub(super) async fn sign_out(
 ) -> Result<impl IntoResponse, Problem> {
     rest.users.sign_out(&caller).await?;
     Ok([(SET_COOKIE, rest.cookie().removal())])
+}
+
+/// Another session in place of this one, whose token is void from then on.
+#[utoipa::path(
+    post,
+    path = "/users/refresh_token",
+    responses(
+        (status = 200, description = "Done", body = Session),
+        (status = 401, description = "No session, or the sign-in is too long ago", body = Message),
+    ),
+)]
+pub(super) async fn refresh(
+    State(rest): State<Rest>,
+    Extension(caller): Extension<Caller>,
+    ConnectInfo(from): ConnectInfo<SocketAddr>,
+) -> Result<impl IntoResponse, Problem> {
+    let session = rest.users.refresh(&caller, attempt(from)).await?;
+    Ok(([(SET_COOKIE, rest.cookie().of(&session))], Json(session)))
 }
 
 /// Sets another password, which ends all sessions of the user.

@@ -14,8 +14,8 @@ mod tokens;
 
 pub(crate) use password::{Error as HashError, Hasher};
 pub(crate) use rights::{ACTIONS, Action, OBJECTS};
-pub(crate) use session::{Sessions, key_in};
-pub(crate) use tokens::tokens_open;
+pub(crate) use session::{Lasting, Sessions, key_in};
+pub(crate) use tokens::{MIN_FIRST_TOKEN_CHARS, keep_first_token, tokens_open};
 
 use crate::store::entity::user;
 use crate::store::{Store, Time};
@@ -56,6 +56,9 @@ pub(crate) enum Error {
         action: String,
         object: String,
     },
+    /// The sign-in is too long ago.
+    #[error("sign in again: a session is renewed for {} h after its sign-in", .0.as_secs() / 3600)]
+    TooLate(Duration),
     /// A token can't do what only a person does.
     #[error("a personal access token can't do this; sign in")]
     SessionRequired,
@@ -179,10 +182,10 @@ impl Users {
 
     /// The user whose session, or whose personal access token, this is.
     pub(crate) async fn authenticate(&self, token: &str, now: Time) -> Result<Caller, Error> {
-        if tokens::is_meant(token) {
+        // A token that an operator chose for the first start has any form.
+        let Some(claims) = self.sessions.verify(token) else {
             return self.bearer(token, now).await;
-        }
-        let claims = self.sessions.verify(token).ok_or(Error::NotSignedIn)?;
+        };
         self.require_session(&claims).await?;
         let user = user::Entity::find_by_id(claims.id)
             .filter(user::Column::State.eq(user::ENABLED))

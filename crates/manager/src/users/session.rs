@@ -9,7 +9,9 @@ use crate::store::{Store, Time};
 use dragonfly_api::rest::{Session, UserSession};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use sea_orm::ActiveValue::Set;
-use sea_orm::{ColumnTrait, DbErr, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, SqlErr};
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, SqlErr,
+};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -33,7 +35,7 @@ pub(crate) struct Claims {
     pub(crate) sid: String,
     /// When the session ends, in seconds since 1970.
     exp: i64,
-    /// When it was opened, in seconds since 1970.
+    /// When its user signed in, in seconds since 1970.
     orig_iat: i64,
 }
 
@@ -42,20 +44,29 @@ pub(crate) struct Sessions {
     sign: EncodingKey,
     recognise: DecodingKey,
     validation: Validation,
-    validity: Duration,
+    lasting: Lasting,
+}
+
+/// How long sessions last.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Lasting {
+    /// One session.
+    pub(crate) session: Duration,
+    /// How long after the sign-in a session can be continued by another.
+    pub(crate) refresh: Duration,
 }
 
 impl fmt::Debug for Sessions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Sessions")
-            .field("validity", &self.validity)
+            .field("lasting", &self.lasting)
             .finish_non_exhaustive()
     }
 }
 
 impl Sessions {
-    /// Sessions of this length, signed with this key.
-    pub(crate) fn new(key: &SecretString, validity: Duration) -> Self {
+    /// Sessions signed with this key.
+    pub(crate) fn new(key: &SecretString, lasting: Lasting) -> Self {
         let mut validation = Validation::new(Algorithm::HS256);
         validation.leeway = 0;
         let key = key.expose_secret().as_bytes();
@@ -63,18 +74,19 @@ impl Sessions {
             sign: EncodingKey::from_secret(key),
             recognise: DecodingKey::from_secret(key),
             validation,
-            validity,
+            lasting,
         }
     }
 
-    pub(crate) fn open(&self, user: &user::Model, sid: String, now: Time) -> Session {
-        let expire = now.plus(self.validity);
+    /// The token of a session that begins now, of a user who signed in at `since`.
+    fn open(&self, user: &user::Model, sid: String, since: Time, now: Time) -> Session {
+        let expire = now.plus(self.lasting.session);
         let claims = Claims {
             id: user.id,
             epoch: user.session_epoch,
             sid,
             exp: expire.0 / 1000,
-            orig_iat: now.0 / 1000,
+            orig_iat: since.0 / 1000,
         };
         let token = jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &self.sign)
             .expect("numbers are JSON and any bytes are an HMAC key");
@@ -95,16 +107,45 @@ impl Users {
     /// A session of a user whose password was right.
     pub(super) async fn open_session(&self, user: &user::Model, attempt: Attempt) -> Result<Session, Error> {
         self.make_room(user.id, attempt.now).await?;
+        Ok(self.begin(self.store.db(), user, attempt.now, attempt).await?)
+    }
+
+    /// Another session in place of the caller's, whose token is void from then on. Possible for a while after the sign-in,
+    /// so that who has stolen a token can't keep it alive for ever.
+    pub(crate) async fn refresh(&self, caller: &Caller, attempt: Attempt) -> Result<Session, Error> {
+        let id = caller.session()?;
+        let transaction = self.store.write().await?;
+        let old = Entity::find_by_id(id).lock_exclusive().one(&transaction).await?;
+        let old = old.ok_or(Error::NotSignedIn)?;
+        if attempt.now > old.created_at.plus(self.sessions.lasting.refresh) {
+            return Err(Error::TooLate(self.sessions.lasting.refresh));
+        }
+        let user = user::Entity::find_by_id(old.user_id).one(&transaction).await?;
+        let user = user.ok_or(Error::NotSignedIn)?;
+        Entity::delete_by_id(id).exec(&transaction).await?;
+        let session = self.begin(&transaction, &user, old.created_at, attempt).await?;
+        transaction.commit().await?;
+        Ok(session)
+    }
+
+    /// A session of a user who signed in at `since`.
+    async fn begin(
+        &self,
+        db: &impl ConnectionTrait,
+        user: &user::Model,
+        since: Time,
+        attempt: Attempt,
+    ) -> Result<Session, DbErr> {
         let sid = uuid::Uuid::new_v4().to_string();
-        let session = self.sessions.open(user, sid.clone(), attempt.now);
+        let session = self.sessions.open(user, sid.clone(), since, attempt.now);
         let row = ActiveModel {
             id: Set(sid),
             user_id: Set(user.id),
             address: Set(attempt.from.to_canonical().to_string()),
-            created_at: Set(attempt.now),
-            expires_at: Set(attempt.now.plus(self.sessions.validity)),
+            created_at: Set(since),
+            expires_at: Set(attempt.now.plus(self.sessions.lasting.session)),
         };
-        Entity::insert(row).exec_without_returning(self.store.db()).await?;
+        Entity::insert(row).exec_without_returning(db).await?;
         Ok(session)
     }
 
@@ -246,17 +287,22 @@ mod tests {
     }
 
     fn sessions(key: &str) -> Sessions {
-        Sessions::new(&key.to_owned().into(), DAY)
+        let lasting = Lasting {
+            session: DAY,
+            refresh: DAY,
+        };
+        Sessions::new(&key.to_owned().into(), lasting)
     }
 
     #[test]
     fn a_session_is_known_until_it_ends_and_only_to_its_key() {
         let ours = sessions("one key of thirty-two characters");
-        let session = ours.open(&user(), "s".into(), Time::now());
+        let session = ours.open(&user(), "s".into(), Time::now(), Time::now());
         let claims = ours.verify(session.token.expose_secret()).unwrap();
         assert_eq!((claims.id, claims.epoch, claims.sid.as_str()), (7, 2, "s"));
         assert!(sessions("another key").verify(session.token.expose_secret()).is_none());
-        let ended = ours.open(&user(), "s".into(), Time(Time::now().0 - 2 * 86_400_000));
+        let before = Time(Time::now().0 - 2 * 86_400_000);
+        let ended = ours.open(&user(), "s".into(), before, before);
         assert!(ours.verify(ended.token.expose_secret()).is_none());
     }
 

@@ -9,14 +9,17 @@ use crate::error::{Error as Refusal, row_id, wire_id};
 use crate::rows;
 use crate::store::entity::token::{ACTIVE, ActiveModel, Column, Entity, INACTIVE, Model};
 use crate::store::entity::user;
-use crate::store::{Json, Time};
+use crate::store::seed::FIRST_ID;
+use crate::store::{Json, Store, Time};
 use dragonfly_api::rest::{
     Check, CreateToken, Page, PersonalAccessToken, Problems, TokenFilter, TokenState, UpdateToken,
 };
 use sea_orm::ActiveValue::{NotSet, Set};
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
+    ActiveModelTrait, ColumnTrait, DbErr, EntityTrait, IntoActiveModel, PaginatorTrait, QueryFilter, QueryOrder,
+    QuerySelect,
 };
+use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 use std::time::Duration;
 
@@ -45,9 +48,53 @@ const OBJECTS: [&str; 8] = [
     "configs",
 ];
 
-/// Whether a bearer's text is meant as a personal access token.
-pub(super) fn is_meant(text: &str) -> bool {
-    text.starts_with(PREFIX)
+/// The token that an operator gives to a manager's start, and its name.
+const FIRST: &str = "default";
+/// The fewest characters of it. Its hash is kept without salt, so it must be no word.
+pub(crate) const MIN_FIRST_TOKEN_CHARS: usize = 32;
+
+/// Keeps the token that the operator chose as one of the first user's, for ten years. What is there from an earlier start is
+/// left as it is, unless the operator chose another token since.
+pub(crate) async fn keep_first_token(store: &Store, token: &SecretString, now: Time) -> Result<(), DbErr> {
+    let hash = hash(token.expose_secret());
+    let transaction = store.write().await?;
+    let row = Entity::find()
+        .filter(Column::UserId.eq(FIRST_ID))
+        .filter(Column::Name.eq(FIRST))
+        .lock_exclusive()
+        .one(&transaction)
+        .await?;
+    match row {
+        Some(row) if row.hash == hash => return Ok(()),
+        Some(row) => {
+            let mut row = row.into_active_model();
+            row.hash = Set(hash);
+            row.expires_at = Set(now.plus(MAX_VALIDITY));
+            row.updated_at = Set(now);
+            row.update(&transaction).await?;
+        }
+        None => {
+            let row = ActiveModel {
+                id: NotSet,
+                user_id: Set(FIRST_ID),
+                name: Set(FIRST.to_owned()),
+                bio: Set("given to the manager's start".to_owned()),
+                hash: Set(hash),
+                scopes: Set(Json(GROUPS.map(|(group, _)| group.to_owned()).to_vec())),
+                state: Set(ACTIVE.to_owned()),
+                expires_at: Set(now.plus(MAX_VALIDITY)),
+                created_at: Set(now),
+                updated_at: Set(now),
+            };
+            row.insert(&transaction).await?;
+        }
+    }
+    transaction.commit().await?;
+    tracing::info!(
+        token.name = FIRST,
+        "keeps the personal access token that the operator chose"
+    );
+    Ok(())
 }
 
 /// Whether scopes open this.

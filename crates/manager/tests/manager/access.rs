@@ -258,6 +258,7 @@ async fn a_session_ends_when_it_is_signed_out_or_ended_by_another(engine: Engine
     root.get("/api/v1/clusters").await.ok();
 }
 
+/// TOB-DF2-8: tokens are looked up by their hash, never compared.
 async fn a_token_is_shown_once_and_kept_as_a_hash(engine: Engine) {
     let room = Room::start(engine).await;
     let root = room.root().await;
@@ -387,7 +388,53 @@ async fn tokens_are_their_owners_and_only_who_has_the_right_sees_and_removes_the
     bearer.get("/api/v1/clusters").await.refused(StatusCode::UNAUTHORIZED);
 }
 
+async fn the_operators_token_is_kept_once_as_a_hash_and_follows_a_change(engine: Engine) {
+    const TOKEN: &str = "MDFiZjQ2ZTAtOTM3ZC00ZjA5LWIxZTgtZTJmMmZkYjY5ZjQz";
+    let with =
+        |token: &'static str| move |config: &mut dragonfly_manager::Config| config.first_token = Some(token.into());
+    let by = |room: &Room, token: &str| Api {
+        token: Some(token.to_owned()),
+        ..room.anonymous()
+    };
+    let room = Room::start_with(engine, with(TOKEN)).await;
+    by(&room, TOKEN).get("/oapi/v1/clusters").await.ok();
+    by(&room, TOKEN)
+        .get("/api/v1/users")
+        .await
+        .refused(StatusCode::FORBIDDEN);
+    let (_, made) = token(&room.root().await, "made", json!([])).await;
+    // A second start is no conflict, and what was made between stays.
+    let room = Room::start_on(&room.stop().await, with(TOKEN)).await;
+    by(&room, TOKEN).get("/oapi/v1/clusters").await.ok();
+    by(&room, made.token.as_deref().unwrap())
+        .get("/oapi/v1/clusters")
+        .await
+        .ok();
+    let listed = room.root().await.get("/api/v1/personal-access-tokens").await.ok();
+    let default = listed
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|token| token["name"] == "default")
+        .unwrap();
+    assert_eq!(default["scopes"], json!(["job", "cluster"]));
+    assert!(!listed.to_string().contains(TOKEN));
+    let hashed = room
+        .data
+        .number("SELECT COUNT(*) FROM personal_access_token WHERE hash LIKE '%NDF%'")
+        .await;
+    assert_eq!(hashed, 0);
+    let other = "another-token-of-at-least-thirty-two-characters";
+    let room = Room::start_on(&room.stop().await, with(other)).await;
+    by(&room, other).get("/oapi/v1/clusters").await.ok();
+    by(&room, TOKEN)
+        .get("/oapi/v1/clusters")
+        .await
+        .refused(StatusCode::UNAUTHORIZED);
+}
+
 on_every_engine! {
+    the_operators_token_is_kept_once_as_a_hash_and_follows_a_change
     root_makes_users_who_begin_as_guests_and_set_their_own_password
     users_are_listed_and_changed_and_no_answer_has_a_password
     who_is_disabled_or_removed_is_out_with_sessions_and_tokens

@@ -146,7 +146,61 @@ async fn old_records_go_and_one_manager_at_a_time_sees_to_it(engine: Engine) {
     assert_eq!(room.data.number(others).await, 1);
 }
 
+/// The address of the last sign-in, tried with this header.
+async fn recorded_address(room: &Room, forwarded: &str) -> Value {
+    let api = room.anonymous();
+    let attempt = api
+        .client
+        .post(format!("{}/api/v1/users/signin", api.base))
+        .header("x-forwarded-for", forwarded)
+        .body(json!({"name": "root", "password": "wrong horse"}).to_string());
+    assert_eq!(attempt.send().await.unwrap().status(), StatusCode::UNAUTHORIZED);
+    records(&room.root().await, "state=FAILURE").await[0]["address"].clone()
+}
+
+async fn the_address_behind_a_trusted_proxy_is_recorded_and_nobody_else_is_believed(engine: Engine) {
+    let room = Room::start(engine).await;
+    assert_eq!(recorded_address(&room, "203.0.113.9").await, "127.0.0.1");
+    let behind = |config: &mut dragonfly_manager::Config| {
+        config.rest.trusted_proxies = vec!["127.0.0.0/8".parse().unwrap()];
+    };
+    let room = Room::start_with(engine, behind).await;
+    // What stands before the address that the proxy saw was written by the caller.
+    assert_eq!(
+        recorded_address(&room, "198.51.100.7, 203.0.113.9").await,
+        "203.0.113.9"
+    );
+    assert_eq!(recorded_address(&room, "2001:db8::9").await, "2001:db8::9");
+}
+
+async fn attempts_are_counted_by_the_address_behind_a_trusted_proxy(engine: Engine) {
+    let room = Room::start_with(engine, |config| {
+        config.rest.trusted_proxies = vec!["127.0.0.0/8".parse().unwrap()];
+    })
+    .await;
+    let api = room.anonymous();
+    let attempt = async |from: &str, number: usize| {
+        let body = json!({"name": format!("user-{number}"), "password": "wrong horse"}).to_string();
+        let request = api.client.post(format!("{}/api/v1/users/signin", api.base));
+        let answer = request.header("x-forwarded-for", from).body(body).send();
+        answer.await.unwrap().status()
+    };
+    let mut number = 0;
+    // Each with another name, so that the address alone can be the reason.
+    loop {
+        number += 1;
+        assert!(number < 100, "attempts come back slower than they can be made");
+        if attempt("203.0.113.9", number).await == StatusCode::TOO_MANY_REQUESTS {
+            break;
+        }
+    }
+    assert!(number > 20, "{number}");
+    assert_eq!(attempt("203.0.113.10", number).await, StatusCode::UNAUTHORIZED);
+}
+
 on_every_engine! {
+    the_address_behind_a_trusted_proxy_is_recorded_and_nobody_else_is_believed
+    attempts_are_counted_by_the_address_behind_a_trusted_proxy
     a_change_is_recorded_with_who_from_where_what_and_how_it_ended
     who_is_refused_is_recorded_and_who_only_looks_is_not
     signing_in_is_recorded_and_no_record_has_a_secret

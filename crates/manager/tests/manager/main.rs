@@ -7,6 +7,7 @@
 
 mod access;
 mod audit;
+mod authority;
 mod contract;
 mod engines;
 mod grpc;

@@ -70,7 +70,7 @@ async fn everything_wrong_with_a_cluster_is_told_at_once(engine: Engine) {
         "scopes.idc",
         "filter_parent_limit must be 10 to 1000, not 9",
         "seed_peer_cluster_config.load_limit",
-        "block_list has \"[\"",
+        "peer_cluster_config.block_list.task.download.urls has \"[\"",
     ] {
         assert!(errors.contains(part), "{part} in {errors}");
     }

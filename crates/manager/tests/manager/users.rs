@@ -6,7 +6,7 @@ use reqwest::{Method, StatusCode};
 use serde_json::json;
 
 /// Every route under /api/v1 but the sign-in. Those to sign out with are last: they end the session.
-const ROUTES: [(&str, &str); 64] = [
+const ROUTES: [(&str, &str); 66] = [
     ("GET", "/users"),
     ("POST", "/users"),
     ("POST", "/users/signup"),
@@ -70,7 +70,9 @@ const ROUTES: [(&str, &str); 64] = [
     // What others have had open, and paths that do not exist.
     ("POST", "/jobs"),
     ("GET", "/oauth"),
+    ("GET", "/oauth/1"),
     ("POST", "/users/1/reset_password"),
+    ("POST", "/users/refresh_token"),
     ("POST", "/users/signout"),
 ];
 
@@ -89,6 +91,8 @@ async fn statuses_under(base: &str, api: &Api) -> Vec<(&'static str, &'static st
     statuses
 }
 
+/// TOB-DF2-1, CVE-2026-24124 (jobs without authentication) and CVE-2026-49254 (`/oauth` answered anybody with the secrets of
+/// its clients): whatever is not excepted needs a session, paths that do not exist included.
 async fn every_route_but_the_sign_in_needs_a_session(engine: Engine) {
     let room = Room::start(engine).await;
     let mut api = room.anonymous();
@@ -263,7 +267,12 @@ async fn a_guest_may_look_and_not_touch_and_a_user_without_role_may_do_nothing(e
     guest.get("/api/v1/seed-peers").await.ok();
     for (method, path, status) in statuses(&guest).await {
         // What is his own, he may change.
-        let own = ["/users/1/reset_password", "/users/signout", "/personal-access-tokens"];
+        let own = [
+            "/users/1/reset_password",
+            "/users/refresh_token",
+            "/users/signout",
+            "/personal-access-tokens",
+        ];
         if !["GET", "HEAD"].contains(&method) && !own.iter().any(|own| path.starts_with(own)) {
             assert_eq!(status, StatusCode::FORBIDDEN, "{method} {path}");
         }
@@ -285,7 +294,48 @@ async fn a_disabled_user_is_out_at_once(engine: Engine) {
         .refused(StatusCode::UNAUTHORIZED);
 }
 
+async fn a_session_is_continued_by_another_and_the_old_token_opens_nothing_any_more(engine: Engine) {
+    let room = Room::start(engine).await;
+    let old = room.root().await;
+    let answer = old.post("/api/v1/users/refresh_token", json!({})).await;
+    let cookie = answer.headers[SET_COOKIE].to_str().unwrap().to_owned();
+    assert!(cookie.starts_with("jwt=") && cookie.contains("HttpOnly"), "{cookie}");
+    let body = answer.ok();
+    assert!(body["expire"].is_string());
+    let new = Api {
+        token: Some(body["token"].as_str().unwrap().to_owned()),
+        ..room.anonymous()
+    };
+    new.get("/api/v1/clusters").await.ok();
+    old.get("/api/v1/clusters").await.refused(StatusCode::UNAUTHORIZED);
+    old.post("/api/v1/users/refresh_token", json!({}))
+        .await
+        .refused(StatusCode::UNAUTHORIZED);
+    let sessions = new.get("/api/v1/users/1/sessions").await.ok();
+    assert_eq!(sessions.as_array().unwrap().len(), 1);
+    // As any session, it ends when it is signed out.
+    new.post("/api/v1/users/signout", json!({})).await.ok();
+    new.post("/api/v1/users/refresh_token", json!({}))
+        .await
+        .refused(StatusCode::UNAUTHORIZED);
+}
+
+async fn a_session_is_not_renewed_for_ever_nor_by_a_token(engine: Engine) {
+    let room = Room::start_with(engine, |config| config.auth.refresh = std::time::Duration::ZERO).await;
+    let root = room.root().await;
+    let late = root.post("/api/v1/users/refresh_token", json!({})).await;
+    assert!(late.refused(StatusCode::UNAUTHORIZED).contains("sign in again"));
+    root.get("/api/v1/clusters").await.ok();
+    let (_, script) = crate::access::token(&root, "script", json!([])).await;
+    script
+        .post("/api/v1/users/refresh_token", json!({}))
+        .await
+        .refused(StatusCode::FORBIDDEN);
+}
+
 on_every_engine! {
+    a_session_is_continued_by_another_and_the_old_token_opens_nothing_any_more
+    a_session_is_not_renewed_for_ever_nor_by_a_token
     every_route_but_the_sign_in_needs_a_session
     signing_in_gives_a_hidden_cookie_and_a_token_and_each_opens_the_api
     a_wrong_password_and_an_unknown_name_are_answered_alike

@@ -6,7 +6,7 @@ use crate::config::{Remote, Seed};
 use dragonfly_api::ext::WatchRequest;
 use dragonfly_api::ext::manager_client::ManagerClient as ExtensionClient;
 use dragonfly_api::manager::manager_client::ManagerClient;
-use dragonfly_api::manager::{KeepAliveRequest, ListSchedulersRequest, SourceType, UpdateSeedPeerRequest};
+use dragonfly_api::manager::{KeepAliveRequest, ListSchedulersRequest, Scheduler, SourceType, UpdateSeedPeerRequest};
 use dragonfly_service::grpc;
 use dragonfly_service::tls::ClientTls;
 use futures::StreamExt;
@@ -62,7 +62,20 @@ impl Manager {
         Ok(Found {
             cluster,
             schedulers: ours.filter_map(addr_of).collect(),
+            config: self.config_in(&listed),
         })
+    }
+
+    /// What the first scheduler's cluster says of peers like this one.
+    fn config_in(&self, listed: &[Scheduler]) -> Vec<u8> {
+        let cluster = listed
+            .first()
+            .and_then(|scheduler| scheduler.scheduler_cluster.as_ref());
+        let config = cluster.map(|cluster| match self.seed {
+            Some(_) => &cluster.seed_client_config,
+            None => &cluster.client_config,
+        });
+        config.cloned().unwrap_or_default()
     }
 
     /// Puts a seed peer on the manager's list before it asks for schedulers, since its cluster follows from that list.
@@ -139,7 +152,7 @@ impl Manager {
     }
 }
 
-fn addr_of(scheduler: &dragonfly_api::manager::Scheduler) -> Option<SocketAddr> {
+fn addr_of(scheduler: &Scheduler) -> Option<SocketAddr> {
     let ip: Option<IpAddr> = scheduler.ip.parse().ok();
     let addr = ip.zip(u16::try_from(scheduler.port).ok()).map(SocketAddr::from);
     if addr.is_none() {

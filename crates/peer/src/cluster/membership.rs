@@ -27,6 +27,8 @@ pub(super) struct Found {
     pub(super) cluster: Option<u64>,
     /// The schedulers of it.
     pub(super) schedulers: BTreeSet<SocketAddr>,
+    /// What it says of peers like this one, with its block list; empty where the directory knows clusters not.
+    pub(super) config: Vec<u8>,
 }
 
 /// What the worker remembers between two rounds.
@@ -89,6 +91,7 @@ impl Rounds {
     /// Takes over what the directory says. A host that has moved to another cluster parts with the old one at once: to
     /// be a parent there any longer would carry bytes from cluster to cluster.
     async fn take(&mut self, cluster: &Inner, found: Found) {
+        cluster.take_rules(&found.config);
         let before = std::mem::replace(&mut self.known, found);
         let (from, to) = (before.cluster, self.known.cluster);
         if from.is_none() || to.is_none() || from == to {
@@ -177,8 +180,8 @@ async fn look_up(directory: &Directory) -> Result<Found, String> {
                 found.extend(addrs.map_err(|error| format!("{name}: {error}"))?);
             }
             Ok(Found {
-                cluster: None,
                 schedulers: found,
+                ..Found::default()
             })
         }
     }

@@ -1,4 +1,5 @@
-//! The cluster as this peer sees it: its schedulers, its announcements to them, and the hosts around it.
+//! The cluster as this peer sees it: its schedulers, its announcements to them, the hosts around it, and what its operator
+//! refuses to move.
 //!
 //! A peer starts and serves without manager and scheduler; the membership worker keeps looking for them and joins when
 //! they appear. What was learnt stays in force while the teacher is away.
@@ -13,8 +14,8 @@ pub(crate) use announcement::{Announcement, Ports};
 pub(crate) use neighbours::Neighbours;
 
 use crate::config::Config;
-use dragonfly_api::{common, scheduler};
-use dragonfly_model::TaskId;
+use dragonfly_api::{DownloadRules, common, scheduler};
+use dragonfly_model::{Blocked, Subject, TaskId};
 use dragonfly_service::grpc::{self, Timeouts};
 use dragonfly_service::tls::{self, ClientTls};
 use manager::Manager;
@@ -56,6 +57,8 @@ struct Inner {
     announce_interval: Duration,
     announcement: Announcement,
     members: watch::Sender<Arc<Members>>,
+    /// What the cluster refuses.
+    rules: watch::Sender<Arc<DownloadRules>>,
     /// Wakes the membership worker.
     poke: Notify,
     /// Every scheduler that this host was announced to, and must take its leave of.
@@ -103,6 +106,7 @@ impl Cluster {
                 announce_interval: config.schedulers.announce_interval,
                 announcement,
                 members: watch::Sender::new(Arc::default()),
+                rules: watch::Sender::new(Arc::default()),
                 poke: Notify::new(),
                 introduced: Mutex::default(),
                 forgetful: Mutex::default(),
@@ -126,6 +130,13 @@ impl Cluster {
             })
         };
         members.ring.order(task).into_iter().filter_map(of).collect()
+    }
+
+    /// Whether the cluster's block list lets this be downloaded. Without a manager, and before it has been heard, everything
+    /// may.
+    pub(crate) fn allows(&self, subject: &Subject<'_>) -> Result<(), Blocked> {
+        let rules = self.inner.rules.borrow().clone();
+        rules.check(subject)
     }
 
     /// All schedulers that answer.
@@ -214,6 +225,17 @@ impl Cluster {
 }
 
 impl Inner {
+    /// Takes over the block list in the cluster's configuration, if it is not the one that holds.
+    fn take_rules(&self, config: &[u8]) {
+        let held = self.rules.borrow().clone();
+        if let Some((rules, problems)) = held.after(config) {
+            for problem in problems {
+                tracing::warn!(problem, "a part of the cluster's block list can't be used");
+            }
+            self.rules.send_replace(Arc::new(rules));
+        }
+    }
+
     /// Tells those of these schedulers that this host was announced to that it goes.
     async fn part_with(&self, schedulers: &[SocketAddr]) {
         let request = scheduler::DeleteHostRequest {

@@ -22,7 +22,7 @@ pub(crate) use running::Running;
 use crate::cluster::{Cluster, Neighbours};
 use crate::identity::Identity;
 use crate::metrics::{Metrics, Source};
-use dragonfly_model::{ByteRange, Priority, TaskId};
+use dragonfly_model::{ByteRange, Priority, Subject, TaskId};
 use dragonfly_service::Workers;
 use dragonfly_service::tls::ClientTls;
 use dragonfly_source::Sources;
@@ -97,15 +97,30 @@ impl Engine {
     /// known before its end. What is complete on this host contacts nobody, but for the origin of a content that no
     /// digest names: that is asked whether it has another version now.
     pub async fn open(&self, request: Request) -> Result<Content, Error> {
-        if request.priority == Priority::Level1 {
-            return Err(Error::Forbidden("its priority is level 1".to_owned()));
-        }
+        self.admit(&Subject {
+            url: request.url.as_str(),
+            tag: request.tag.as_deref(),
+            application: request.application.as_deref(),
+            priority: request.priority,
+        })?;
         match request.timeout {
             None => self.open_in_time(request).await,
             Some(timeout) => tokio::time::timeout(timeout, self.open_in_time(request))
                 .await
                 .unwrap_or(Err(Error::Timeout(timeout))),
         }
+    }
+
+    /// Whether policy lets this be downloaded, what is on this host already included.
+    pub(crate) fn admit(&self, subject: &Subject<'_>) -> Result<(), Error> {
+        if subject.priority == Priority::Level1 {
+            return Err(Error::Forbidden("its priority is level 1".to_owned()));
+        }
+        self.inner.parts.cluster.allows(subject).map_err(|blocked| {
+            self.inner.parts.metrics.blocked();
+            tracing::info!(%blocked, "refused a download");
+            Error::Forbidden(blocked.to_string())
+        })
     }
 
     async fn open_in_time(&self, mut request: Request) -> Result<Content, Error> {

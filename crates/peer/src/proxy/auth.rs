@@ -73,6 +73,8 @@ mod tests {
         gate.check(&headers)
     }
 
+    /// TOB-DF2-8: what is compared are HMACs under a key of this process, which says nothing about how much was right; here, that a
+    /// part of the right one does not pass.
     #[test]
     fn only_the_right_name_and_password_pass() {
         let basic = |text: &str| format!("Basic {}", STANDARD.encode(text));

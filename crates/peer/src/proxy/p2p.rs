@@ -9,7 +9,7 @@ use super::multipart;
 use super::refusal::{Blame, Refusal};
 use super::route::Plan;
 use crate::engine::{self, Content, Engine};
-use dragonfly_model::{ByteRange, TaskId};
+use dragonfly_model::{ByteRange, Subject, TaskId};
 use dragonfly_service::chain;
 use dragonfly_source::{self as source, Caller, Head, Sources, Validator};
 use futures::{StreamExt, TryStreamExt};
@@ -50,6 +50,17 @@ struct Known {
 }
 
 impl Peers {
+    /// Whether policy lets this be moved; asked before the origin is.
+    pub(super) fn admit(&self, plan: &Plan) -> Result<(), Refusal> {
+        let admitted = self.engine.admit(&Subject {
+            url: plan.url.as_str(),
+            tag: plan.tag.as_deref(),
+            application: plan.application.as_deref(),
+            priority: plan.priority,
+        });
+        admitted.map_err(|error| Refusal::proxy(error.status_for_proxy(), chain(&error).to_string()))
+    }
+
     /// Answers a GET that was routed here.
     pub(super) async fn answer(&self, parts: &Parts, caller: Caller, plan: &Plan) -> Result<Response<Body>, Refusal> {
         let headers = for_content(&parts.headers);

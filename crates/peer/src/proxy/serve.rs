@@ -153,6 +153,9 @@ impl Client {
             peers = matches!(route, Route::Peers(..)),
             "proxy request routed"
         );
+        if let Route::Peers(_, plan) = &route {
+            core.peers.admit(plan)?;
+        }
         match route {
             Route::Peers(destination, plan) if parts.method == Method::HEAD => {
                 let request = Request::from_parts(parts.clone(), body);

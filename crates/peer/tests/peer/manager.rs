@@ -1,12 +1,16 @@
 //! A manager that lists one scheduler of one cluster and writes down what it is asked.
 
-use crate::rig::{MIB, Options, PATIENCE, TestPeer};
+use crate::rig::{MIB, Options, PATIENCE, TestPeer, whole};
 use crate::scheduler::{Book, TestScheduler};
+use dragonfly_api::common::Download;
+use dragonfly_api::dfdaemon::DownloadTaskRequest;
+use dragonfly_api::dfdaemon::dfdaemon_upload_client::DfdaemonUploadClient;
 use dragonfly_api::ext::manager_server::{Manager as Extension, ManagerServer as ExtensionServer};
 use dragonfly_api::ext::{AttendRequest, AttendResponse, WatchRequest, WatchResponse};
 use dragonfly_api::manager::manager_server::{Manager, ManagerServer};
 use dragonfly_api::manager::*;
 use dragonfly_service::Workers;
+use dragonfly_service::grpc::{Timeouts, connect};
 use dragonfly_testkit::content::Content;
 use dragonfly_testkit::origin::{Origin, Resource};
 use futures::stream::{BoxStream, Empty};
@@ -18,13 +22,22 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_stream::wrappers::{TcpListenerStream, WatchStream};
 use tokio_util::sync::CancellationToken;
-use tonic::{Request, Response, Status, Streaming};
+use tonic::{Code, Request, Response, Status, Streaming};
 
 /// The cluster that the manager chooses at first.
 const CLUSTER: u64 = 2;
 
-/// The cluster that the manager chooses, and its scheduler.
-type Chosen = Arc<watch::Sender<(u64, SocketAddr)>>;
+/// What the manager chooses for a peer.
+#[derive(Clone)]
+struct Choice {
+    cluster: u64,
+    scheduler: SocketAddr,
+    /// What the cluster says of peers, and of seed peers.
+    client_config: &'static str,
+    seed_client_config: &'static str,
+}
+
+type Chosen = Arc<watch::Sender<Choice>>;
 
 /// A running manager.
 struct TestManager {
@@ -44,7 +57,12 @@ impl TestManager {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
         let asked = Arc::new(watch::Sender::new(Vec::new()));
-        let chosen = Arc::new(watch::Sender::new((CLUSTER, scheduler)));
+        let chosen = Arc::new(watch::Sender::new(Choice {
+            cluster: CLUSTER,
+            scheduler,
+            client_config: "",
+            seed_client_config: "",
+        }));
         let service = Service {
             chosen: chosen.clone(),
             asked: asked.clone(),
@@ -74,6 +92,14 @@ impl TestManager {
         let waiting = asked.wait_for(|asked| asked.iter().any(|word| word.starts_with(what)));
         let asked = tokio::time::timeout(PATIENCE, waiting).await;
         asked.unwrap_or_else(|_| panic!("never asked: {what}")).unwrap().clone()
+    }
+
+    /// Chooses another cluster.
+    fn moves_to(&self, cluster: u64, scheduler: SocketAddr) {
+        self.chosen.send_modify(|choice| {
+            choice.cluster = cluster;
+            choice.scheduler = scheduler;
+        });
     }
 
     async fn kill(self) {
@@ -144,13 +170,23 @@ impl Manager for Service {
     ) -> Result<Response<ListSchedulersResponse>, Status> {
         let asked = request.into_inner();
         self.note(format!("ListSchedulers {:?} {}", asked.source_type(), asked.hostname));
+        let choice = self.chosen.borrow().clone();
         let scheduler = |id, addr: SocketAddr| Scheduler {
             ip: addr.ip().to_string(),
             port: i32::from(addr.port()),
             scheduler_cluster_id: id,
+            scheduler_cluster: Some(SchedulerCluster {
+                client_config: choice.client_config.into(),
+                seed_client_config: choice.seed_client_config.into(),
+                ..Default::default()
+            }),
             ..Default::default()
         };
-        let (cluster, addr) = *self.chosen.borrow();
+        let Choice {
+            cluster,
+            scheduler: addr,
+            ..
+        } = choice;
         let elsewhere = SocketAddr::from(([127, 0, 0, 1], 1));
         Ok(Response::new(ListSchedulersResponse {
             schedulers: vec![scheduler(cluster, addr), scheduler(cluster + 1, elsewhere)],
@@ -225,7 +261,7 @@ async fn a_peer_that_is_moved_to_another_cluster_leaves_the_old_one() {
     let manager = TestManager::start(old.addr).await;
     let peer = TestPeer::start(Options::peer("moved").managed_by(manager.addr)).await;
     old.has_hosts(1).await;
-    manager.chosen.send_replace((CLUSTER + 7, new.addr));
+    manager.moves_to(CLUSTER + 7, new.addr);
     new.has_hosts(1).await;
     old.until("the host has left", |book| book.hosts.is_empty()).await;
     let origin = Origin::start().unwrap();
@@ -254,11 +290,109 @@ async fn a_peer_that_watches_hears_at_once_that_its_cluster_is_another_though_it
     let peer = TestPeer::start(hourly.managed_by(manager.addr)).await;
     old.has_hosts(1).await;
     manager.until_asked("Watch PeerSource watching").await;
-    manager.chosen.send_replace((CLUSTER + 7, new.addr));
+    manager.moves_to(CLUSTER + 7, new.addr);
     new.has_hosts(1).await;
     old.until("the host has left", |book| book.hosts.is_empty()).await;
     peer.stop().await;
     manager.kill().await;
     old.kill().await;
     new.kill().await;
+}
+
+/// The status of a GET through a peer's proxy, and who it says has failed.
+async fn through_the_proxy(peer: &TestPeer, url: &str) -> (u16, Option<String>) {
+    let proxy = reqwest::Proxy::http(format!("http://{}", peer.addresses.proxy)).unwrap();
+    let client = reqwest::Client::builder().proxy(proxy).build().unwrap();
+    let response = client
+        .get(url)
+        .header("x-dragonfly-use-p2p", "true")
+        .send()
+        .await
+        .unwrap();
+    let blame = response.headers().get("x-dragonfly-error-type");
+    let blame = blame.map(|blame| blame.to_str().unwrap().to_owned());
+    (response.status().as_u16(), blame)
+}
+
+/// May ask origins on the loopback for others, too.
+fn of_the_lab(options: Options, manager: &TestManager) -> Options {
+    Options {
+        change: |raw| raw.security.egress.allow = vec!["127.0.0.0/8".to_owned()],
+        ..options
+    }
+    .managed_by(manager.addr)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_block_list_names_is_refused_at_every_door_and_nothing_else_is() {
+    let scheduler = TestScheduler::start().await;
+    let manager = TestManager::start_with(scheduler.addr, true).await;
+    let peer = TestPeer::start(of_the_lab(Options::peer("peer"), &manager)).await;
+    scheduler.has_hosts(1).await;
+    manager.until_asked("Watch PeerSource peer").await;
+    let origin = Origin::start().unwrap();
+    let content = Content::new(1, MIB);
+    let [secret, held, free] =
+        ["/secret/file", "/secret/held", "/free"].map(|path| origin.put(path, Resource::file(content)));
+    peer.get_url(&held).await.unwrap();
+    manager.chosen.send_modify(|choice| {
+        choice.client_config = r#"{"block_list": {"task": {"download": {"urls": ["(", "/secret/"], "tags": null}}}}"#;
+        choice.seed_client_config = r#"{"block_list": {"task": {"download": {"urls": ["/free"]}}}}"#;
+    });
+    // Also of what is on this host already.
+    tokio::time::timeout(PATIENCE, async { while peer.get_url(&held).await.is_ok() {} })
+        .await
+        .unwrap();
+    let status = peer.get_url(&secret).await.unwrap_err();
+    assert_eq!(status.code(), Code::PermissionDenied);
+    let rule = "block list refuses URLs that match \"/secret/\"";
+    assert!(status.message().contains(rule), "{status}");
+    for url in [&secret, &held] {
+        assert_eq!(through_the_proxy(&peer, url).await, (403, Some("proxy".to_owned())));
+    }
+    assert_eq!(through_the_proxy(&peer, &free).await, (200, None));
+    peer.get_url(&free).await.unwrap();
+    assert_eq!(origin.served("/secret/file").unwrap().bytes, 0);
+    peer.stop().await;
+    manager.kill().await;
+    scheduler.kill().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_seed_peer_refuses_schedulers_what_its_own_list_names() {
+    let scheduler = TestScheduler::start().await;
+    let manager = TestManager::start_with(scheduler.addr, true).await;
+    let seed = TestPeer::start(of_the_lab(Options::seed("seed"), &manager)).await;
+    scheduler.has_hosts(1).await;
+    manager.until_asked("Watch SeedPeerSource seed").await;
+    let origin = Origin::start().unwrap();
+    let url = origin.put("/file", Resource::file(Content::new(1, MIB)));
+    let addr = seed.addresses.upload.to_string();
+    let channel = connect(&addr, None, Timeouts::default()).await;
+    let upload = DfdaemonUploadClient::new(channel.unwrap());
+    let trigger = async |application: &str| {
+        let download = Download {
+            application: Some(application.to_owned()),
+            need_back_to_source: true,
+            ..whole(&url)
+        };
+        let request = DownloadTaskRequest {
+            download: Some(download),
+        };
+        let mut messages = upload.clone().download_task(request).await?.into_inner();
+        while messages.message().await?.is_some() {}
+        Ok::<_, Status>(())
+    };
+    manager.chosen.send_modify(|choice| {
+        choice.client_config = r#"{"block_list": {"task": {"download": {"applications": ["ml"]}}}}"#;
+        choice.seed_client_config = r#"{"block_list": {"task": {"download": {"applications": ["games"]}}}}"#;
+    });
+    tokio::time::timeout(PATIENCE, async { while trigger("games").await.is_ok() {} })
+        .await
+        .unwrap();
+    assert_eq!(trigger("games").await.unwrap_err().code(), Code::PermissionDenied);
+    trigger("ml").await.unwrap();
+    seed.stop().await;
+    manager.kill().await;
+    scheduler.kill().await;
 }

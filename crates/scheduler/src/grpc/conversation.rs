@@ -86,7 +86,7 @@ impl Conversation {
             .map(|host| HostKind::from_number(host.r#type));
         let who = Who::of(&download, kind);
         let counts = self.grpc.counts.clone();
-        match self.enrol(ids, download, who.clone()).await {
+        match self.enrol(ids, download, kind, who.clone()).await {
             Ok(registered) => {
                 counts.register_peer.done(&who);
                 Ok(registered)
@@ -98,8 +98,16 @@ impl Conversation {
         }
     }
 
-    async fn enrol(self, ids: PeerIds, download: Download, who: Who) -> Result<Registered, Status> {
+    async fn enrol(
+        self,
+        ids: PeerIds,
+        download: Download,
+        kind: Option<HostKind>,
+        who: Who,
+    ) -> Result<Registered, Status> {
         let priority = self.grpc.applications.borrow().priority(&download)?;
+        let allowed = self.grpc.rules.borrow().check(kind, &download, priority);
+        allowed.map_err(|blocked| Status::permission_denied(blocked.to_string()))?;
         let registration = Registration {
             listens: self.listens,
             ..translate::registration(&ids, &download, priority, &self.grpc.numbering)?

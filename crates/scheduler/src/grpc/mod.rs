@@ -11,6 +11,7 @@ use crate::credentials::Numbering;
 use crate::hosts::Hosts;
 use crate::metrics::Counts;
 use crate::preheat::Preheat;
+use crate::rules::Rules;
 use dragonfly_api::scheduler::scheduler_server::SchedulerServer;
 use dragonfly_service::Workers;
 use dragonfly_service::grpc::{self, Limits};
@@ -47,6 +48,7 @@ pub(crate) struct Grpc {
     pub(crate) preheat: Preheat,
     pub(crate) counts: Counts,
     pub(crate) applications: watch::Receiver<Arc<Applications>>,
+    pub(crate) rules: watch::Receiver<Arc<Rules>>,
     pub(crate) numbering: Numbering,
     pub(crate) requests_per_second: NonZeroU32,
     pub(crate) tls: Option<ServerTls>,

@@ -287,6 +287,7 @@ async fn a_closed_port_is_an_unreachable_origin() {
     assert!(!format!("{error} {error:?}").contains("secret"));
 }
 
+/// TOB-DF2-2: a URL that came from another host names nothing of this one.
 #[tokio::test]
 async fn another_host_can_not_name_our_loopback() {
     let origin = Origin::start(well_behaved).await;
@@ -325,6 +326,7 @@ async fn another_host_can_not_name_our_loopback() {
     );
 }
 
+/// TOB-DF2-2: the guard stands before every hop.
 #[tokio::test]
 async fn a_redirect_does_not_lead_around_the_guard() {
     let open = EgressPolicy {
