@@ -6,11 +6,15 @@
 )]
 
 mod access;
+mod attend;
+mod attendant;
 mod audit;
 mod engines;
 mod grpc;
+mod jobs;
 mod matching;
 mod members;
+mod peers;
 mod placement;
 mod replicas;
 mod rest;
