@@ -4,6 +4,7 @@ use crate::store::may_pass;
 use dragonfly_api::rest;
 use dragonfly_service::chain;
 use sea_orm::{DbErr, SqlErr};
+use std::time::Duration;
 
 /// A refusal or failure. All but [`Error::Store`] are answers to the caller; `Store` is ours, is logged where it is
 /// answered, and may pass if the caller tries again.
@@ -24,6 +25,9 @@ pub(crate) enum Error {
     /// Nobody is there who could do it now; the caller should try again.
     #[error("{0}")]
     Unavailable(String),
+    /// The caller, and others, ask for more than is granted; after a while they may again.
+    #[error("{what}")]
+    TooMany { what: String, wait: Duration },
     /// The database failed.
     #[error("the database failed")]
     Store(#[source] DbErr),

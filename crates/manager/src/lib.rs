@@ -2,8 +2,8 @@
 //! seed peers are alive and tells each peer the schedulers of its one cluster. It chooses no parents and moves no bytes.
 //!
 //! Two doors, one room: `grpc` for schedulers and peers, `rest` for people and scripts; behind both `clusters`,
-//! `members`, `placement` with the pure `scopes`, `users` and `audit`; below them the `store`, and `wake`, by which several managers on
-//! one database tell each other what changed.
+//! `members`, `placement` with the pure `scopes`, `jobs`, `peers`, `users` and `audit`; below them the `store`, and `wake`, by
+//! which several managers on one database tell each other what changed.
 //!
 //! [`ca`] makes the certificates with which all of them know each other; it needs no running manager.
 //!
@@ -14,13 +14,17 @@ mod audit;
 pub mod ca;
 mod clusters;
 pub mod config;
+mod duty;
 mod error;
 mod grpc;
+mod jobs;
 mod manager;
 mod members;
 mod metrics;
+mod peers;
 mod placement;
 mod rest;
+mod retention;
 mod rows;
 mod scopes;
 mod settings;

@@ -1,11 +1,13 @@
 //! The program: reserve, run, drain.
 
-use crate::audit::Retention;
 use crate::clusters::Clusters;
 use crate::config::{Config, DatabaseConfig};
 use crate::grpc::{self, Grpc};
+use crate::jobs::{Jobs, Keeper};
 use crate::metrics::Counts;
+use crate::peers::Peers;
 use crate::rest::Rest;
+use crate::retention::Retention;
 use crate::store::seed::{self, FirstPassword};
 use crate::store::{OpenError, Store, Time};
 use crate::users::{self, Hasher, MIN_FIRST_TOKEN_CHARS, Sessions, Users};
@@ -39,6 +41,8 @@ pub struct Manager {
     addresses: Addresses,
     ready: Ready,
     store: Store,
+    retention: Retention,
+    keeper: Keeper,
     /// The link to other managers, if there is a Redis.
     link: Option<Link>,
     /// Held as long as the embedded database is open.
@@ -83,8 +87,8 @@ pub enum BuildError {
     /// The database can't be used.
     #[error(transparent)]
     Store(#[from] OpenError),
-    /// The key for sessions can't be read or kept.
-    #[error("can't keep the key for sessions in the database")]
+    /// The key for sessions or for jobs can't be read or kept.
+    #[error("can't keep the keys for sessions and jobs in the database")]
     Key(#[source] DbErr),
     /// The token of the environment can't be kept.
     #[error("can't keep the token of DRAGONFLY_PAT in the database")]
@@ -125,40 +129,31 @@ impl RunError {
 impl Manager {
     /// Takes the data directory, binds every socket, opens the store, which it waits for, and writes the first start's rows.
     pub async fn build(config: Config) -> Result<Self, BuildError> {
-        for warning in &config.warnings {
-            tracing::warn!("{warning}");
-        }
+        config.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
         check_initial(&config)?;
         let grpc_tls = server_tls("grpc", config.grpc.tls.as_ref())?;
         let rest_tls = server_tls("rest", config.rest.tls.as_ref())?;
-        let data_dir = match &config.database {
-            DatabaseConfig::Sqlite(_) => Some(DataDir::lock(&config.data_dir)?),
-            DatabaseConfig::MySql(_) | DatabaseConfig::Postgres(_) => None,
-        };
+        let data_dir = data_dir(&config)?;
         let grpc_listener = net::bind_tcp(config.grpc.addr, "manager gRPC")?;
         let rest_listener = net::bind_tcp(config.rest.addr, "manager REST")?;
         let metrics = Metrics::new();
-        let ops = match config.metrics {
-            Some(addr) => Some((net::bind_tcp(addr, "manager metrics")?, metrics.clone())),
-            None => None,
-        };
+        let ops = ops_socket(&config, &metrics)?;
         let store = Store::open(&config.database).await?;
         let hasher = Hasher::new().await.map_err(hash_error)?;
         seed_once(&store, &hasher, config.initial_root_password.as_ref()).await?;
         first_token(&store, config.first_token.as_ref()).await?;
-        Retention::new(store.clone()).round(Time::now()).await;
-        let key = match &config.auth.key {
-            Some(key) => key.clone(),
-            None => users::key_in(&store, Time::now()).await.map_err(BuildError::Key)?,
-        };
-        let sessions = Sessions::new(&key, config.auth.lasting());
-        let users = Users::new(store.clone(), hasher, sessions, config.auth.force_password_change);
+        let retention = Retention::new(store.clone());
+        retention.round(Time::now()).await;
+        let users = users(&config, &store, hasher).await?;
         let wake = Wake::new();
         let clusters = Clusters::new(store.clone(), wake.clone(), config.look_after);
+        let peers = Peers::new(store.clone(), clusters.clone());
+        let jobs = Jobs::new(&store, clusters.clone(), wake.clone(), config.work_lease);
+        let jobs = jobs.await.map_err(BuildError::Key)?;
+        let keeper = Keeper::new(jobs.clone(), retention.clone(), config.look_after);
         let counts = Counts::new(&metrics, config.redis.is_some());
-        let link = config
-            .redis
-            .map(|redis| Link::new(redis, wake.clone(), counts.redis.clone()));
+        let link = |redis| Link::new(redis, wake.clone(), counts.redis.clone());
+        let link = config.redis.map(link);
         Ok(Self {
             addresses: Addresses {
                 rest: bound(&rest_listener),
@@ -168,6 +163,8 @@ impl Manager {
             grpc: Grpc {
                 store: store.clone(),
                 clusters: clusters.clone(),
+                jobs: jobs.clone(),
+                peers: peers.clone(),
                 wake: wake.clone(),
                 look_after: config.look_after,
                 counts: counts.clone(),
@@ -178,6 +175,8 @@ impl Manager {
             rest: Rest {
                 store: store.clone(),
                 clusters,
+                jobs,
+                peers,
                 wake,
                 users: Arc::new(users),
                 counts,
@@ -186,11 +185,15 @@ impl Manager {
                 cookie_readable: config.auth.cookie_readable,
                 tls: rest_tls,
                 origins: config.rest.origins,
+                listeners: Rest::listeners(),
+                stopping: CancellationToken::new(),
             },
             rest_listener,
             ops,
             ready: Ready::new(),
             store,
+            retention,
+            keeper,
             link,
             data_dir,
         })
@@ -224,8 +227,8 @@ impl Manager {
             let _stops = rest_stops;
             rest.await;
         });
-        let retention = Retention::new(self.store.clone());
-        workers.spawn("manager retention", retention.run(workers.cancel_token()));
+        workers.spawn("manager retention", self.retention.run(workers.cancel_token()));
+        workers.spawn("manager jobs", self.keeper.run(workers.cancel_token()));
         if let Some(link) = self.link {
             workers.spawn("manager Redis", link.run(workers.cancel_token()));
         }
@@ -253,6 +256,31 @@ impl Manager {
         drop(self.data_dir);
         outcome
     }
+}
+
+/// The socket of the metrics, if they are served, and what it shows.
+fn ops_socket(config: &Config, metrics: &Metrics) -> Result<Option<(TcpListener, Metrics)>, net::Error> {
+    let bind = |addr| net::bind_tcp(addr, "manager metrics").map(|listener| (listener, metrics.clone()));
+    config.metrics.map(bind).transpose()
+}
+
+/// A database server needs none.
+fn data_dir(config: &Config) -> Result<Option<DataDir>, fs::Error> {
+    match &config.database {
+        DatabaseConfig::Sqlite(_) => DataDir::lock(&config.data_dir).map(Some),
+        DatabaseConfig::MySql(_) | DatabaseConfig::Postgres(_) => Ok(None),
+    }
+}
+
+/// The users, whose sessions are signed with the configured key, or with the one in the database.
+async fn users(config: &Config, store: &Store, hasher: Hasher) -> Result<Users, BuildError> {
+    let key = match &config.auth.key {
+        Some(key) => key.clone(),
+        None => users::key_in(store, Time::now()).await.map_err(BuildError::Key)?,
+    };
+    let sessions = Sessions::new(&key, config.auth.lasting());
+    let force = config.auth.force_password_change;
+    Ok(Users::new(store.clone(), hasher, sessions, force))
 }
 
 fn bound(listener: &TcpListener) -> SocketAddr {

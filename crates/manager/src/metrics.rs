@@ -21,6 +21,9 @@ pub(crate) struct Counts {
     requests: Family<Request, Counter>,
     durations: Family<Route, Histogram, fn() -> Histogram>,
     sign_in_failures: Counter,
+    jobs: Family<OfJob, Counter>,
+    jobs_made: Family<OfJob, Counter>,
+    attending: Gauge,
     /// Those who watch for changes.
     pub(crate) watchers: Gauge,
     watches_refused: Counter,
@@ -43,6 +46,11 @@ struct Request {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfJob {
+    name: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Route {
     method: &'static str,
     handler: String,
@@ -57,6 +65,9 @@ impl Counts {
             requests: Family::default(),
             durations: Family::new_with_constructor(|| Histogram::new(SECONDS)),
             sign_in_failures: Counter::default(),
+            jobs: Family::default(),
+            jobs_made: Family::default(),
+            attending: Gauge::default(),
             watchers: Gauge::default(),
             watches_refused: Counter::default(),
             news: Counter::default(),
@@ -83,6 +94,17 @@ impl Counts {
             "sign_in_failure",
             "Sign-ins that were refused or throttled",
             counts.sign_in_failures.clone(),
+        );
+        shown.register("create_job", "Jobs that were asked for, by type", counts.jobs.clone());
+        shown.register(
+            "create_job_success",
+            "Jobs that were made, by type",
+            counts.jobs_made.clone(),
+        );
+        shown.register(
+            "attending_schedulers",
+            "Schedulers that take jobs from this manager",
+            counts.attending.clone(),
         );
         shown.register(
             "watchers",
@@ -117,6 +139,20 @@ impl Counts {
         self.sign_in_failures.inc();
     }
 
+    pub(crate) fn job_wanted(&self, name: &'static str) {
+        self.jobs.get_or_create(&OfJob { name }).inc();
+    }
+
+    pub(crate) fn job_made(&self, name: &'static str) {
+        self.jobs_made.get_or_create(&OfJob { name }).inc();
+    }
+
+    /// Counts a scheduler that attends, until what is returned is dropped.
+    pub(crate) fn attends(&self) -> Attending {
+        self.attending.inc();
+        Attending(self.attending.clone())
+    }
+
     pub(crate) fn watch_refused(&self) {
         self.watches_refused.inc();
     }
@@ -133,6 +169,16 @@ impl Counts {
         self.requests.get_or_create(&request).inc();
         let route = Route { method, handler };
         self.durations.get_or_create(&route).observe(after.as_secs_f64());
+    }
+}
+
+/// A scheduler that attends.
+#[derive(Debug)]
+pub(crate) struct Attending(Gauge);
+
+impl Drop for Attending {
+    fn drop(&mut self) {
+        self.0.dec();
     }
 }
 

@@ -4,7 +4,7 @@ use crate::error::{Error, row_id, wire_id};
 use crate::rows::{self, set_given};
 use crate::store::entity::config::{ActiveModel, Column, Entity, Model};
 use crate::store::{Store, Time};
-use dragonfly_api::rest::{Check, CreateSetting, Page, Setting, SettingFilter, UpdateSetting};
+use dragonfly_api::rest::{Check, CreateSetting, GcKind, Page, Setting, SettingFilter, UpdateSetting};
 use sea_orm::ActiveValue::{NotSet, Set};
 use sea_orm::{ActiveModelTrait, ColumnTrait, DbErr, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder};
 use serde::Deserialize;
@@ -13,13 +13,15 @@ use std::time::Duration;
 const WHAT: &str = "config";
 /// Name of the setting that says how long records are kept.
 const GC: &str = "gc";
+/// How long records are kept if the setting does not say it: a week, and six hours after a job's end.
+const AUDIT_TTL: Duration = Duration::from_secs(7 * 86_400);
+const JOB_TTL: Duration = Duration::from_secs(6 * 3600);
 
 /// How long records are kept, as far as it is set.
 #[derive(Debug, Default, Deserialize)]
 struct Gc {
     audit: Option<Ttl>,
-    #[serde(rename = "job")]
-    _job: Option<Ttl>,
+    job: Option<Ttl>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -28,18 +30,21 @@ struct Ttl {
     ttl: u64,
 }
 
-/// How long records of the audit log are kept, if that is set.
-pub(crate) async fn audit_ttl(store: &Store) -> Result<Option<Duration>, DbErr> {
+/// How long records of this kind are kept.
+pub(crate) async fn ttl(store: &Store, kind: GcKind) -> Result<Duration, DbErr> {
     let row = Entity::find().filter(Column::Name.eq(GC)).one(store.db()).await?;
-    let Some(row) = row else { return Ok(None) };
-    match serde_json::from_str::<Gc>(&row.value) {
-        Ok(gc) => Ok(gc.audit.map(|audit| Duration::from_nanos(audit.ttl))),
-        Err(error) => {
+    let gc = row.map_or_else(Gc::default, |row| {
+        serde_json::from_str(&row.value).unwrap_or_else(|error| {
             // Written by somebody else than this manager, which checks it.
             tracing::warn!(%error, "the setting gc can't be read and counts as not set");
-            Ok(None)
-        }
-    }
+            Gc::default()
+        })
+    });
+    let (set, usual) = match kind {
+        GcKind::Audit => (gc.audit, AUDIT_TTL),
+        GcKind::Job => (gc.job, JOB_TTL),
+    };
+    Ok(set.map_or(usual, |set| Duration::from_nanos(set.ttl)))
 }
 
 /// One page of the settings that match, and how many match in total.

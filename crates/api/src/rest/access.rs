@@ -1,10 +1,10 @@
 //! Roles and their permissions, personal access tokens, sessions.
 
-use super::user::expose;
+use super::user::expose_some;
 use super::{Check, Problems, null_is_default};
 use jiff::Timestamp;
 use secrecy::SecretString;
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 const MAX_NAME_CHARS: usize = 64;
@@ -172,11 +172,4 @@ pub struct UserSession {
 
 fn count<T>(entries: &[T]) -> u64 {
     entries.len().try_into().unwrap_or(u64::MAX)
-}
-
-fn expose_some<S: Serializer>(secret: &Option<SecretString>, serializer: S) -> Result<S::Ok, S::Error> {
-    match secret {
-        Some(secret) => expose(secret, serializer),
-        None => serializer.serialize_none(),
-    }
 }

@@ -15,7 +15,10 @@ mod cluster;
 mod cluster_config;
 mod cluster_half;
 mod cluster_match;
+mod job;
+mod job_args;
 mod member;
+mod peer;
 mod setting;
 mod user;
 
@@ -32,10 +35,19 @@ pub use cluster::{Cluster, CreateCluster, SchedulerCluster, SeedPeerCluster, Upd
 pub use cluster_config::{PeerClusterConfig, SchedulerClusterConfig, Scopes, SeedPeerClusterConfig};
 pub use cluster_half::{CreateSchedulerCluster, CreateSeedPeerCluster, UpdateSchedulerCluster, UpdateSeedPeerCluster};
 pub use cluster_match::{ClusterMatch, ClusterVerdict, MatchQuery, Verdict};
+pub use job::{
+    CachedLayer, CreateJob, DoneTask, FailedTask, Image, ImageDistribution, ImagePeer, Job, JobFilter, JobProgress,
+    JobResult, JobState, JobTarget, JobType, JobUser, Layer, TargetCounts, TargetFilter, TargetState, TaskPeer,
+    UpdateJob, WorkResult, WorkState,
+};
+pub use job_args::{
+    GcArgs, GcKind, HdfsArgs, JobArgs, ObjectStorageArgs, PreheatArgs, PreheatKind, PreheatScope, RetryJob, TaskArgs,
+};
 pub use member::{
     CreateScheduler, CreateSeedPeer, FEATURE_PREHEAT, FEATURE_SCHEDULE, MemberState, Scheduler, SchedulerConfig,
     SchedulerFilter, SeedPeer, SeedPeerFilter, SeedPeerType, UpdateScheduler, UpdateSeedPeer,
 };
+pub use peer::{CreatePeer, Peer, PeerFilter, PeerType};
 pub use setting::{CreateSetting, Setting, SettingFilter, UpdateSetting};
 pub use user::{PASSWORD_CHARS, ResetPassword, Session, SignIn};
 

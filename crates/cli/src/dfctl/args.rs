@@ -1,7 +1,7 @@
 //! The command line of `dfctl`.
 
 use super::output::Output;
-use super::{audit, cluster, scheduler, token};
+use super::{audit, cluster, job, peer, preheat, scheduler, token};
 use secrecy::SecretString;
 use std::path::PathBuf;
 
@@ -67,6 +67,21 @@ pub(super) enum Noun {
     Scheduler {
         #[command(subcommand)]
         verb: scheduler::Verb,
+    },
+    /// Peers: the hosts that schedulers know
+    Peer {
+        #[command(subcommand)]
+        verb: peer::Verb,
+    },
+    /// Fetch contents before anybody asks for them
+    Preheat {
+        #[command(subcommand)]
+        verb: preheat::Verb,
+    },
+    /// Jobs: what schedulers were asked to do, and what came of it
+    Job {
+        #[command(subcommand)]
+        verb: job::Verb,
     },
     /// Personal access tokens, which scripts show instead of a password
     Token {

@@ -6,7 +6,11 @@ mod audit;
 mod client;
 mod cluster;
 mod file;
+mod follow;
+mod job;
 mod output;
+mod peer;
+mod preheat;
 mod scheduler;
 mod token;
 
@@ -27,6 +31,9 @@ Examples:
   dfctl scheduler ls --active
   dfctl --user ada token create ci --days 90 --scope cluster > ci.token
   dfctl --token-file ci.token cluster ls
+  dfctl preheat image nginx:1.27 --scope all-peers --cluster 2
+  dfctl job ls --failed
+  dfctl peer ls --active
   dfctl audit ls --failed
 
 The manager and who calls it come from the flags, else from the environment (DFCTL_MANAGER, DFCTL_TOKEN, or DFCTL_USER
@@ -42,6 +49,9 @@ pub(crate) async fn run(args: Args, cancel: CancellationToken) -> Result<(), Fai
             Noun::Cluster { verb } => cluster::run(&manager, verb, args.output).await,
             Noun::Scheduler { verb } => scheduler::run(&manager, verb, args.output).await,
             Noun::Token { verb } => token::run(&manager, verb, args.output).await,
+            Noun::Peer { verb } => peer::run(&manager, verb, args.output).await,
+            Noun::Preheat { verb } => Box::pin(preheat::run(&manager, verb, args.output)).await,
+            Noun::Job { verb } => Box::pin(job::run(&manager, verb, args.output)).await,
             Noun::Audit { verb } => audit::run(&manager, verb, args.output).await,
         };
         manager.leave().await;

@@ -17,7 +17,8 @@ Examples:
   dfctl --user ada token create ci > ci.token
 
 The token is printed alone to stdout, and can't be shown again. Scopes: job, cluster, or a kind of object (clusters,
-scheduler-clusters, seed-peer-clusters, schedulers, seed-peers, audits, applications, configs), which may end in :read.";
+scheduler-clusters, seed-peer-clusters, schedulers, seed-peers, peers, jobs, audits, applications, configs), which may end in
+:read.";
 
 /// What about them.
 #[derive(clap::Subcommand)]

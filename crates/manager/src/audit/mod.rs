@@ -4,10 +4,8 @@
 //! between stands as a failure with status 0. Reads are not recorded. No secret is.
 
 mod redact;
-mod retention;
 
 pub(crate) use redact::redacted;
-pub(crate) use retention::Retention;
 
 use crate::error::{Error, wire_id};
 use crate::rows;

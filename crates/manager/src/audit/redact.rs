@@ -20,30 +20,35 @@ const SECRET: [&str; 8] = [
     "url",
 ];
 
+/// The field of a job that holds its arguments.
+const JOB_ARGS: &str = "args";
+
 /// A body as it is kept: nothing if it is no JSON.
 pub(crate) fn redacted(body: &[u8]) -> Option<Value> {
     let mut value: Value = serde_json::from_slice(body).ok()?;
     if body.len() > MAX_BYTES {
         return Some(Value::from(TOO_LONG));
     }
-    redact(&mut value);
+    redact(&mut value, false);
     Some(value)
 }
 
-fn redact(value: &mut Value) {
+/// `of_job`: within a job's arguments.
+fn redact(value: &mut Value, of_job: bool) {
     match value {
         Value::Object(fields) => {
             for (name, value) in fields {
                 let name = name.to_ascii_lowercase();
-                // A list of patterns of URLs, as block lists have, is no URL.
-                if SECRET.iter().any(|secret| name.contains(secret)) && name != "urls" {
+                // A list of patterns of URLs, as block lists have, is no URL. A job has real ones.
+                let is_patterns = name == "urls" && !of_job;
+                if SECRET.iter().any(|secret| name.contains(secret)) && !is_patterns {
                     *value = Value::from(REDACTED);
                 } else {
-                    redact(value);
+                    redact(value, of_job || name == JOB_ARGS);
                 }
             }
         }
-        Value::Array(values) => values.iter_mut().for_each(redact),
+        Value::Array(values) => values.iter_mut().for_each(|value| redact(value, of_job)),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
 }
@@ -67,6 +72,12 @@ mod tests {
                 "args": [{"Authorization": "redacted", "headers": "redacted", "scope": "all"}],
                 "block_list": {"urls": ["^http:"]},
             })
+        );
+        let job = json!({"type": "preheat", "args": {"urls": ["https://o/f?Signature=x"], "tag": "t"}});
+        let kept = redacted(job.to_string().as_bytes()).unwrap();
+        assert_eq!(
+            kept,
+            json!({"type": "preheat", "args": {"urls": "redacted", "tag": "t"}})
         );
         assert_eq!(redacted(b"password=x"), None);
     }

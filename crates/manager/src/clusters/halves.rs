@@ -31,12 +31,7 @@ impl Clusters {
         };
         let mut problems = Problems::default();
         create.check(&mut problems);
-        check_patterns(
-            Some(&create.scopes),
-            Some(&create.peer_cluster_config),
-            Some(&create.seed_peer_cluster_config),
-            &mut problems,
-        );
+        check_patterns(Some(&create.scopes), &mut problems);
         refuse(problems)?;
         let transaction = self.write().await?;
         if create.is_default {
@@ -107,7 +102,6 @@ impl Clusters {
     ) -> Result<seed_peer_cluster::Model, Error> {
         let mut problems = Problems::default();
         create.check(&mut problems);
-        check_patterns(None, None, Some(&create.config), &mut problems);
         refuse(problems)?;
         let name = create.name.clone();
         let row = seed_peer_cluster::ActiveModel {
@@ -132,7 +126,6 @@ impl Clusters {
     ) -> Result<seed_peer_cluster::Model, Error> {
         let mut problems = Problems::default();
         update.check(&mut problems);
-        check_patterns(None, None, update.config.as_ref(), &mut problems);
         refuse(problems)?;
         let transaction = self.write().await?;
         let mut half = rows::get::<seed_peer_cluster::Entity>(&transaction, SEED_HALF, id)

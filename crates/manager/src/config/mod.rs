@@ -27,6 +27,9 @@ const PUBLISHED_KEY: &str = "ZHJhZ29uZmx5Cg==";
 /// How old what a manager remembers of the database may be.
 const LOOK_AFTER: Duration = Duration::from_secs(5);
 
+/// Several of a scheduler's reports, which come every few seconds.
+const WORK_LEASE: Duration = Duration::from_secs(30);
+
 /// Everything a manager needs to know, resolved and checked.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -41,6 +44,8 @@ pub struct Config {
     pub redis: Option<RedisConfig>,
     /// After how long the manager looks for itself what others changed, when nobody tells it.
     pub look_after: Duration,
+    /// How long a scheduler may be silent about a work before another may have it.
+    pub work_lease: Duration,
     /// The gRPC server.
     pub grpc: GrpcConfig,
     /// The REST server.
@@ -164,6 +169,7 @@ impl TryFrom<Raw> for Config {
             database,
             redis,
             look_after: LOOK_AFTER,
+            work_lease: WORK_LEASE,
             data_dir: raw.server.data_dir,
             grpc: GrpcConfig {
                 addr: SocketAddr::new(grpc_ip, raw.server.grpc.port.start),

@@ -1,31 +1,30 @@
 //! The calls of `dragonfly.ext.v1`.
 
+use super::attend::Desk;
 use super::news::{Haste, News};
 use dragonfly_api::ext::manager_server::Manager;
 use dragonfly_api::ext::{AttendRequest, AttendResponse, WatchRequest, WatchResponse};
 use dragonfly_api::manager::SourceType;
 use futures::StreamExt;
-use futures::stream::{BoxStream, Empty};
+use futures::stream::BoxStream;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming};
 
 /// The service. Clones are the same.
 #[derive(Debug, Clone)]
 pub(super) struct Extension {
+    pub(super) desk: Desk,
     pub(super) news: News,
     pub(super) cancel: CancellationToken,
 }
 
 #[tonic::async_trait]
 impl Manager for Extension {
-    type AttendStream = Empty<Result<AttendResponse, Status>>;
+    type AttendStream = BoxStream<'static, Result<AttendResponse, Status>>;
     type WatchStream = BoxStream<'static, Result<WatchResponse, Status>>;
 
-    async fn attend(
-        &self,
-        _request: Request<Streaming<AttendRequest>>,
-    ) -> Result<Response<Self::AttendStream>, Status> {
-        Err(Status::unimplemented("this manager has no work to hand out"))
+    async fn attend(&self, request: Request<Streaming<AttendRequest>>) -> Result<Response<Self::AttendStream>, Status> {
+        Ok(Response::new(self.desk.attended(request.into_inner())))
     }
 
     async fn watch(&self, request: Request<WatchRequest>) -> Result<Response<Self::WatchStream>, Status> {

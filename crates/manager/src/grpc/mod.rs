@@ -1,5 +1,6 @@
 //! The door for schedulers and peers: `manager.v2`, what we say beyond it, health and reflection.
 
+mod attend;
 mod extension;
 mod keep_alive;
 mod news;
@@ -7,7 +8,9 @@ mod service;
 mod wire;
 
 use crate::clusters::Clusters;
+use crate::jobs::Jobs;
 use crate::metrics::Counts;
+use crate::peers::Peers;
 use crate::placement::Told;
 use crate::store::Store;
 use crate::wake::Wake;
@@ -25,6 +28,8 @@ use tokio_util::sync::CancellationToken;
 const MAX_CONNECTIONS: usize = 64 * 1024;
 /// Bytes of a request; all of them are small.
 const MAX_REQUEST_BYTES: usize = 1 << 20;
+/// Bytes of a scheduler's report.
+const MAX_REPORT_BYTES: usize = 4 << 20;
 /// The name by which health and reflection know the service.
 const SERVICE: &str = "manager.v2.Manager";
 /// The same of what goes beyond `manager.v2`.
@@ -46,8 +51,10 @@ pub enum Error {
 pub(crate) struct Grpc {
     pub(crate) store: Store,
     pub(crate) clusters: Clusters,
+    pub(crate) jobs: Jobs,
+    pub(crate) peers: Peers,
     pub(crate) wake: Wake,
-    /// After how long it looks unasked for what those who watch should be told.
+    /// After how long it looks unasked for what those who watch should be told, and for what those who attend should do.
     pub(crate) look_after: Duration,
     pub(crate) counts: Counts,
     pub(crate) requests_per_second: NonZeroU32,
@@ -73,11 +80,22 @@ impl Grpc {
             wake: self.wake.clone(),
             look_after: self.look_after,
         };
+        let desk = attend::Desk {
+            store: self.store.clone(),
+            jobs: self.jobs,
+            peers: self.peers,
+            counts: self.counts.clone(),
+            look_after: self.look_after,
+            cancel: cancel.clone(),
+        };
         let extension = extension::Extension {
+            desk,
             news,
             cancel: cancel.clone(),
         };
-        let extension = ExtensionServer::new(extension).max_decoding_message_size(MAX_REQUEST_BYTES);
+        let extension = ExtensionServer::new(extension)
+            .max_decoding_message_size(MAX_REPORT_BYTES)
+            .max_encoding_message_size(MAX_MESSAGE_BYTES);
         let service = service::Service {
             store: self.store,
             clusters: self.clusters,

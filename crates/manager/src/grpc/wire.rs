@@ -24,6 +24,7 @@ pub(super) fn status(error: Error) -> Status {
         Error::Conflict(_) => Status::failed_precondition(error.to_string()),
         Error::Invalid(_) => Status::invalid_argument(error.to_string()),
         Error::Unavailable(_) => Status::unavailable(error.to_string()),
+        Error::TooMany { .. } => Status::resource_exhausted(error.to_string()),
         Error::Store(_) => {
             tracing::error!(error = %chain(&error), "a call failed");
             Status::internal(error.to_string())

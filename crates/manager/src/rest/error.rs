@@ -77,6 +77,12 @@ impl From<Error> for Problem {
             Error::Exists { .. } | Error::Conflict(_) => StatusCode::CONFLICT,
             Error::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
             Error::Invalid(errors) => return Self::unprocessable(errors.as_str()),
+            Error::TooMany { what, wait } => {
+                return Self {
+                    retry_after: Some(*wait),
+                    ..Self::new(StatusCode::TOO_MANY_REQUESTS, what.as_str())
+                };
+            }
             Error::Store(_) => return Self::ours(&error),
         };
         Self::new(status, error.to_string())

@@ -9,13 +9,16 @@ mod clusters;
 mod configs;
 mod document;
 mod error;
+mod events;
 mod frame;
 mod guard;
 mod input;
+mod jobs;
 mod json;
 mod openapi;
 mod origin;
 mod page;
+mod peers;
 mod roles;
 mod scheduler_clusters;
 mod schedulers;
@@ -25,7 +28,9 @@ mod tokens;
 mod users;
 
 use crate::clusters::Clusters;
+use crate::jobs::Jobs;
 use crate::metrics::Counts;
+use crate::peers::Peers;
 use crate::store::Store;
 use crate::users::Users;
 use crate::wake::{Topic, Wake};
@@ -40,6 +45,7 @@ use http::HeaderValue;
 use ipnet::IpNet;
 use std::sync::Arc;
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -54,6 +60,8 @@ const MAX_CONNECTIONS: usize = 1024;
 pub(crate) struct Rest {
     pub(crate) store: Store,
     pub(crate) clusters: Clusters,
+    pub(crate) jobs: Jobs,
+    pub(crate) peers: Peers,
     pub(crate) wake: Wake,
     pub(crate) users: Arc<Users>,
     pub(crate) counts: Counts,
@@ -65,11 +73,21 @@ pub(crate) struct Rest {
     pub(crate) tls: Option<ServerTls>,
     /// Origins of pages, beside our own, that may call.
     pub(crate) origins: Vec<HeaderValue>,
+    /// Room for those who listen to jobs.
+    pub(crate) listeners: Arc<Semaphore>,
+    /// Ends what would not end by itself.
+    pub(crate) stopping: CancellationToken,
 }
 
 impl Rest {
+    /// As many as may listen to jobs.
+    pub(crate) fn listeners() -> Arc<Semaphore> {
+        Arc::new(Semaphore::new(events::MAX_LISTENERS))
+    }
+
     /// Serves until `cancel`, then lets running requests end.
-    pub(crate) async fn serve(self, listener: TcpListener, cancel: CancellationToken) {
+    pub(crate) async fn serve(mut self, listener: TcpListener, cancel: CancellationToken) {
+        self.stopping = cancel.clone();
         let limits = Limits {
             connections: MAX_CONNECTIONS,
             ..Limits::default()
@@ -144,6 +162,7 @@ fn api(about: impl Fn(Topic, OpenApiRouter<Rest>) -> OpenApiRouter<Rest>) -> Ope
     open_api()
         .merge(about(Topic::Members, members))
         .merge(about(Topic::Applications, applications::routes()))
+        .merge(peers::routes())
         .merge(users::routes())
         .merge(roles::routes())
         .merge(tokens::routes())
@@ -154,7 +173,7 @@ fn api(about: impl Fn(Topic, OpenApiRouter<Rest>) -> OpenApiRouter<Rest>) -> Ope
 
 /// What is under `/oapi/v1`, too, where scripts of Dragonfly 2.5 look for it.
 fn open_api() -> OpenApiRouter<Rest> {
-    clusters::routes()
+    clusters::routes().merge(jobs::routes())
 }
 
 /// What is outside of both.

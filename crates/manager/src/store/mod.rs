@@ -8,6 +8,7 @@
 
 pub(crate) mod entity;
 mod json;
+mod key;
 mod lock;
 mod migrations;
 pub(crate) mod seed;
@@ -16,6 +17,7 @@ mod sqlite;
 mod time;
 
 pub(crate) use json::Json;
+pub(crate) use key::key;
 pub(crate) use time::Time;
 
 use crate::config::DatabaseConfig;

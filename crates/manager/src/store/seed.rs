@@ -16,12 +16,13 @@ const FIRST_CLUSTER: &str = "cluster-1";
 /// Id of all that the first cluster consists of, and of the first user.
 pub(crate) const FIRST_ID: i64 = 1;
 /// What a guest may read.
-const GUEST_READS: [&str; 5] = [
+const GUEST_READS: [&str; 6] = [
     "clusters",
     "scheduler-clusters",
     "seed-peer-clusters",
     "schedulers",
     "seed-peers",
+    "peers",
 ];
 /// How long finished jobs (6 h) and audit records (7 d) are kept, in nanoseconds.
 const GC: &str = r#"{"audit":{"ttl":604800000000000},"job":{"ttl":21600000000000}}"#;

@@ -11,12 +11,14 @@ use sea_orm::sea_query::{Expr, ExprTrait, Query, SelectStatement, SimpleExpr};
 use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder};
 
 /// Kinds of objects: the first segments of the paths that need a right.
-pub(crate) const OBJECTS: [&str; 12] = [
+pub(crate) const OBJECTS: [&str; 14] = [
     "clusters",
     "scheduler-clusters",
     "seed-peer-clusters",
     "schedulers",
     "seed-peers",
+    "peers",
+    "jobs",
     "users",
     "roles",
     "permissions",

@@ -4,21 +4,17 @@
 use super::{Attempt, Caller, Error, Users, rights};
 use crate::error::{Error as Refusal, row_id};
 use crate::store::entity::session::{ActiveModel, Column, Entity, Model};
-use crate::store::entity::{secret, user};
-use crate::store::{Store, Time};
+use crate::store::entity::user;
+use crate::store::{self, Store, Time};
 use dragonfly_api::rest::{Session, UserSession};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use sea_orm::ActiveValue::Set;
-use sea_orm::{
-    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, SqlErr,
-};
+use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::time::Duration;
 
-/// Bytes of a key that we make.
-const KEY_BYTES: usize = 32;
 /// Name of the key in the table of secrets.
 const KEY: &str = "session key";
 /// Sessions that a user may have at a time; another one ends the oldest.
@@ -241,25 +237,9 @@ impl Users {
     }
 }
 
-/// The key in the database, which all its managers share. The first one that looks for it makes it.
+/// The key in the database, which all its managers share.
 pub(crate) async fn key_in(store: &Store, now: Time) -> Result<SecretString, DbErr> {
-    let find = || secret::Entity::find_by_id(KEY).one(store.db());
-    if let Some(key) = find().await? {
-        return Ok(key.value.into());
-    }
-    let made = secret::Entity::insert(secret::ActiveModel {
-        name: Set(KEY.to_owned()),
-        value: Set(hex::encode(rand::random::<[u8; KEY_BYTES]>())),
-        created_at: Set(now),
-    });
-    match made.exec_without_returning(store.db()).await {
-        Err(error) if !matches!(error.sql_err(), Some(SqlErr::UniqueConstraintViolation(_))) => return Err(error),
-        // Made by us, or by another manager at the same moment.
-        _ => {}
-    }
-    let key = find().await?;
-    let missing = || DbErr::RecordNotFound(format!("the {KEY} was removed as soon as it was made"));
-    Ok(key.ok_or_else(missing)?.value.into())
+    store::key(store, KEY, now).await
 }
 
 #[cfg(test)]
@@ -313,21 +293,5 @@ mod tests {
         let header = URL_SAFE_NO_PAD.encode(r#"{"alg":"none","typ":"JWT"}"#);
         let claims = URL_SAFE_NO_PAD.encode(r#"{"id":1,"epoch":0,"sid":"s","exp":99999999999,"orig_iat":0}"#);
         assert!(sessions("k").verify(&format!("{header}.{claims}.")).is_none());
-    }
-
-    #[tokio::test]
-    async fn a_key_is_made_once_for_all_managers_of_a_database() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("manager.db");
-        let one = Store::open_sqlite(&path).await.unwrap();
-        let other = Store::open_sqlite(&path).await.unwrap();
-        let (first, second) = tokio::join!(key_in(&one, Time(1)), key_in(&other, Time(1)));
-        let first = first.unwrap();
-        assert_eq!(first.expose_secret().len(), 2 * KEY_BYTES);
-        assert_eq!(first.expose_secret(), second.unwrap().expose_secret());
-        assert_eq!(
-            first.expose_secret(),
-            key_in(&one, Time(2)).await.unwrap().expose_secret()
-        );
     }
 }

@@ -37,12 +37,14 @@ const GROUPS: [(&str, &[&str]); 2] = [
     ("cluster", &["clusters", "scheduler-clusters", "seed-peer-clusters"]),
 ];
 /// What can be opened one by one.
-const OBJECTS: [&str; 8] = [
+const OBJECTS: [&str; 10] = [
     "clusters",
     "scheduler-clusters",
     "seed-peer-clusters",
     "schedulers",
     "seed-peers",
+    "peers",
+    "jobs",
     "audits",
     "applications",
     "configs",

@@ -23,16 +23,19 @@ pub(crate) enum Topic {
     Members,
     /// Applications.
     Applications,
+    /// What schedulers are to do, and to leave.
+    Jobs,
 }
 
 impl Topic {
-    const ALL: [Self; 3] = [Self::Clusters, Self::Members, Self::Applications];
+    const ALL: [Self; 4] = [Self::Clusters, Self::Members, Self::Applications, Self::Jobs];
 
     fn word(self) -> &'static str {
         match self {
             Self::Clusters => "clusters",
             Self::Members => "members",
             Self::Applications => "applications",
+            Self::Jobs => "jobs",
         }
     }
 
@@ -81,6 +84,11 @@ impl Wake {
     /// Grows with every change. What was read before it grew may be of the past.
     pub(crate) fn generation(&self, topic: Topic) -> u64 {
         *self.shared.generations[topic as usize].borrow()
+    }
+
+    /// What [`Wake::generation`] tells, to be waited for.
+    pub(crate) fn listen(&self, topic: Topic) -> watch::Receiver<u64> {
+        self.shared.generations[topic as usize].subscribe()
     }
 
     /// Hears of the changes of these topics from now on.

@@ -6,14 +6,18 @@
 )]
 
 mod access;
+mod attend;
+mod attendant;
 mod audit;
 mod authority;
 mod contract;
 mod engines;
 mod grpc;
 mod halves;
+mod jobs;
 mod matching;
 mod members;
+mod peers;
 mod placement;
 mod replicas;
 mod rest;

@@ -150,6 +150,52 @@ impl Data {
         number
     }
 
+    /// Where in the whole database a text stands, as table and column.
+    pub(crate) async fn rows_with(&self, text: &str) -> Vec<String> {
+        let db = self.connect().await;
+        let (columns, quote, as_text) = match db.get_database_backend() {
+            DbBackend::MySql => (
+                "SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = DATABASE()",
+                '`',
+                "CHAR",
+            ),
+            DbBackend::Postgres => (
+                "SELECT table_name::text, column_name::text FROM information_schema.columns WHERE table_schema = 'public'",
+                '"',
+                "TEXT",
+            ),
+            _ => (
+                "SELECT m.name, c.name FROM sqlite_master m JOIN pragma_table_info(m.name) c WHERE m.type = 'table'",
+                '"',
+                "TEXT",
+            ),
+        };
+        let backend = db.get_database_backend();
+        let columns = db
+            .query_all_raw(Statement::from_string(backend, columns))
+            .await
+            .unwrap();
+        assert!(columns.len() > 50, "the whole database");
+        let mut found = Vec::new();
+        for column in columns {
+            let (table, column): (String, String) =
+                (column.try_get_by_index(0).unwrap(), column.try_get_by_index(1).unwrap());
+            let query = format!(
+                "SELECT COUNT(*) FROM {quote}{table}{quote} WHERE CAST({quote}{column}{quote} AS {as_text}) LIKE '%{text}%'"
+            );
+            let row = db
+                .query_one_raw(Statement::from_string(backend, query))
+                .await
+                .unwrap()
+                .unwrap();
+            if row.try_get_by_index::<i64>(0).unwrap() > 0 {
+                found.push(format!("{table}.{column}"));
+            }
+        }
+        db.close().await.unwrap();
+        found
+    }
+
     async fn connect(&self) -> DatabaseConnection {
         let url = match &self.server {
             Server::None => format!("sqlite://{}", self.dir.path().join("manager.db").display()),

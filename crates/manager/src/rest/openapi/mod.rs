@@ -35,6 +35,8 @@ const TAGS: &[(&str, &str)] = &[
     ("seed-peer-clusters", "The seed peer halves of clusters"),
     ("schedulers", "Schedulers, registered by themselves or by hand"),
     ("seed-peers", "Seed peers, registered by themselves or by hand"),
+    ("peers", "Peers, as the schedulers of their clusters report them"),
+    ("jobs", "Jobs: what schedulers are asked to do, and what came of it"),
     ("users", "Users, signing in and out, their sessions and roles"),
     ("roles", "Roles, which bundle rights"),
     ("permissions", "The rights that there are"),

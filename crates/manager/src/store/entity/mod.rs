@@ -2,10 +2,17 @@
 //! sign of life.
 
 pub(crate) mod application;
+pub(crate) mod attendance;
 pub(crate) mod audit;
 pub(crate) mod cluster_link;
 pub(crate) mod config;
 pub(crate) mod duty;
+pub(crate) mod job;
+pub(crate) mod job_rate;
+pub(crate) mod job_target;
+pub(crate) mod job_work;
+pub(crate) mod peer;
+pub(crate) mod peer_sighting;
 pub(crate) mod role;
 pub(crate) mod role_permission;
 pub(crate) mod scheduler;

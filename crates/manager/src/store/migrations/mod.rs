@@ -3,6 +3,7 @@
 mod m0001_first;
 mod m0002_access;
 mod m0003_audit;
+mod m0004_jobs;
 
 use sea_orm_migration::{MigrationTrait, MigratorTrait};
 
@@ -14,6 +15,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0001_first::Migration),
             Box::new(m0002_access::Migration),
             Box::new(m0003_audit::Migration),
+            Box::new(m0004_jobs::Migration),
         ]
     }
 }

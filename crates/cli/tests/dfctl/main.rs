@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that can't go on shall panic")]
 
+mod jobs;
+
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::process::{Command, Output};
@@ -15,11 +17,16 @@ const PASSWORD: &str = "correct horse";
 
 /// A manager with its first cluster. The process ends with the handle.
 async fn manager(dir: &Path) -> (Process, String) {
+    manager_with(dir, 0).await
+}
+
+/// The same with this gRPC port.
+async fn manager_with(dir: &Path, grpc: u16) -> (Process, String) {
     let ip = Ipv4Addr::LOCALHOST;
     let address = SocketAddr::from((ip, free_port(ip.into()).unwrap()));
     let config = dir.join("manager.yaml");
     let text = format!(
-        "server:\n  dataDir: {}\n  grpc: {{listenIP: 127.0.0.1, port: {{start: 0}}}}\n  rest: {{addr: '{address}'}}\n",
+        "server:\n  dataDir: {}\n  grpc: {{listenIP: 127.0.0.1, port: {{start: {grpc}}}}}\n  rest: {{addr: '{address}'}}\n",
         dir.join("data").display()
     );
     std::fs::write(&config, text).unwrap();
