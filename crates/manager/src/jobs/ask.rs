@@ -1,9 +1,9 @@
 //! What a job asks for: its arguments, read, checked, and told apart into what may be shown and what may not.
 
-use super::image;
 use crate::error::Error;
 use dragonfly_api::rest::{Check, GcArgs, JobType, PreheatArgs, PreheatKind, Problems, RetryJob, TaskArgs};
 use dragonfly_model::DEFAULT_FILTERED_QUERY_PARAMS;
+use dragonfly_source::oci::ImageRef;
 use regex::Regex;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -251,13 +251,13 @@ fn without_secrets(mut args: PreheatArgs) -> (PreheatArgs, Vec<&'static str>) {
 fn check_urls(args: &mut PreheatArgs, problems: &mut Problems) {
     match args.r#type {
         PreheatKind::Image if args.url.is_empty() => {}
-        PreheatKind::Image => match image::manifest_url(&args.url) {
-            Ok(url) => {
-                no_user("args.url", &url, problems);
-                args.url = url;
+        PreheatKind::Image => {
+            no_user("args.url", &args.url, problems);
+            match args.url.parse::<ImageRef>() {
+                Ok(image) => args.url = image.to_string(),
+                Err(error) => problems.push("args.url", format_args!("must name an image: {error}")),
             }
-            Err(problem) => problems.push("args.url", problem),
-        },
+        }
         PreheatKind::File => {
             if !args.url.is_empty() {
                 check_file("args.url", &args.url, problems);

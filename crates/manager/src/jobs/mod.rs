@@ -12,7 +12,6 @@ mod again;
 mod ask;
 mod create;
 mod end;
-mod image;
 mod keeper;
 mod order;
 mod rate;

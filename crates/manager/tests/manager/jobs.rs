@@ -537,8 +537,8 @@ async fn what_breaks_a_rule_is_refused_and_says_which() {
         (json!({"type": "nap"}), "unknown variant"),
         (json!({"type": "preheat"}), "args.url must name an image"),
         (
-            json!({"type": "preheat", "args": {"url": "https://r/x"}}),
-            "must be like https://registry/v2",
+            json!({"type": "preheat", "args": {"url": "https://r/X"}}),
+            "args.url must name an image",
         ),
         (
             json!({"type": "preheat", "args": {"url": "x", "scope": "everybody"}}),
