@@ -255,8 +255,7 @@ impl Plan {
 
     /// A parent has failed a piece. `true` if it is not asked for anything any more.
     pub fn failed(&mut self, number: PieceNumber, peer: &PeerId) -> bool {
-        self.blamed.insert((peer.clone(), number.0));
-        self.release(number);
+        self.left(number, peer);
         match self.parents.get_mut(peer) {
             Some(parent) => {
                 parent.failures += 1;
@@ -464,14 +463,13 @@ impl Plan {
         let Some(parent) = self.parents.get(peer).filter(|parent| parent.chooses) else {
             return Vec::new();
         };
-        let blamed = |number: u32| !self.blamed.is_empty() && self.blamed.contains(&(peer.clone(), number));
         let open = self
             .open
             .iter()
             .copied()
-            .filter(|number| parent.has.contains(number) && !blamed(*number));
+            .filter(|number| parent.has.contains(number) && !self.is_blamed(peer, *number));
         let mut open: Vec<u32> = open.take(WINDOW).collect();
-        open.sort_unstable_by_key(|number| self.rarity(*number));
+        open.sort_by_cached_key(|number| self.rarity(*number));
         open.truncate(MAX_OTHERS);
         open.into_iter().map(PieceNumber).collect()
     }
@@ -484,10 +482,14 @@ impl Plan {
     }
 
     fn eligible(&self, number: u32) -> impl Iterator<Item = (&PeerId, &Parent)> {
-        let blamed = move |peer: &PeerId| !self.blamed.is_empty() && self.blamed.contains(&(peer.clone(), number));
         let parents = self.parents.iter();
         let free = parents.filter(|(_, parent)| parent.is_live() && parent.has_room(self.piece_length));
-        free.filter(move |(peer, parent)| parent.has.contains(&number) && !blamed(peer))
+        free.filter(move |(peer, parent)| parent.has.contains(&number) && !self.is_blamed(peer, number))
+    }
+
+    /// Whether a parent is not asked for a piece any more.
+    fn is_blamed(&self, peer: &PeerId, number: u32) -> bool {
+        !self.blamed.is_empty() && self.blamed.contains(&(peer.clone(), number))
     }
 
     /// The parent that should be through soonest. One that was never measured is taken to be as fast as the fastest,

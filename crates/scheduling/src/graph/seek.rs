@@ -2,7 +2,7 @@
 
 use super::Graph;
 use crate::parents::{Choice, Choosing, Hope, NoParent, Unfit};
-use crate::peer::{Bond, State, Wait};
+use crate::peer::{Bond, Peer, State, Wait};
 use crate::pool::Room;
 use crate::{Decision, GrantReason, Parked, PeerKey, Refusal};
 use dragonfly_model::{PeerId, Priority, TaskId};
@@ -86,7 +86,8 @@ impl Graph {
     /// none any more, else peers to exchange pieces with. Those that are slow do not count, but as many slow ones as good
     /// ones are enough.
     pub(super) fn thicken(&mut self, key: &PeerKey) {
-        let Some(peer) = self.peer(key).filter(|peer| peer.state == State::Fetching) else {
+        let takes_more = |peer: &&Peer| peer.state == State::Fetching && peer.ask.listens;
+        let Some(peer) = self.peer(key).filter(takes_more) else {
             return;
         };
         let good = self.good_parents(key);
@@ -97,7 +98,7 @@ impl Graph {
             .saturating_sub(good)
             .min(all.saturating_sub(peer.parents.len()));
         let is_loose = peer.anchors().next().is_none();
-        if missing == 0 || !peer.ask.listens {
+        if missing == 0 {
             return;
         }
         let (choice, bond) = if is_loose {
@@ -315,7 +316,7 @@ impl Graph {
     }
 
     fn joins_crowds(&self, child: &PeerKey) -> bool {
-        let wait = self.peer(child).and_then(crate::peer::Peer::wait);
+        let wait = self.peer(child).and_then(Peer::wait);
         wait.is_some_and(|wait| wait.since + self.config.calm <= self.now)
     }
 

@@ -79,6 +79,22 @@ impl Fetch {
             Err(error) => Step::Refused(self.ask, error),
         }
     }
+
+    /// Whether the parent's piece is the one that we miss.
+    fn check_place(&self, span: PieceSpan) -> Result<(), Unfetched> {
+        let piece_length = self.task.piece_length();
+        let sound = match self.task.layout() {
+            Some(layout) => layout.span(span.number) == Some(span),
+            None => {
+                Some(span.offset) == u64::from(span.number.0).checked_mul(piece_length) && span.length <= piece_length
+            }
+        };
+        match sound {
+            false => Err(Unfetched::Failed(PieceError::Misplaced)),
+            true if self.task.content_length().is_none() && span.length < piece_length => Err(Unfetched::Last),
+            true => Ok(()),
+        }
+    }
 }
 
 impl Chosen {
@@ -116,24 +132,6 @@ impl Chosen {
             writer.write(chunk).await.map_err(|error| Unfetched::of(error.into()))?;
         }
         writer.commit(crc32).await.map_err(|error| Unfetched::of(error.into()))
-    }
-}
-
-impl Fetch {
-    /// Whether the parent's piece is the one that we miss.
-    fn check_place(&self, span: PieceSpan) -> Result<(), Unfetched> {
-        let piece_length = self.task.piece_length();
-        let sound = match self.task.layout() {
-            Some(layout) => layout.span(span.number) == Some(span),
-            None => {
-                Some(span.offset) == u64::from(span.number.0).checked_mul(piece_length) && span.length <= piece_length
-            }
-        };
-        match sound {
-            false => Err(Unfetched::Failed(PieceError::Misplaced)),
-            true if self.task.content_length().is_none() && span.length < piece_length => Err(Unfetched::Last),
-            true => Ok(()),
-        }
     }
 }
 
