@@ -4,6 +4,7 @@
 //! list costs beyond that is the manager's own.
 
 mod load;
+mod peers;
 mod room;
 
 use anyhow::{Context, Result, ensure};
@@ -22,8 +23,11 @@ const END: &str = "<!-- bench manager: end -->\n";
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     /// Schedulers, spread evenly over ten clusters
-    #[arg(long, default_value_t = 1000)]
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(i64::from(room::CLUSTERS)..))]
     schedulers: u32,
+    /// Peers, which one scheduler of each cluster reports
+    #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..))]
+    peers: u32,
     /// Requests of each kind
     #[arg(long, default_value_t = 5000)]
     requests: u32,
@@ -62,13 +66,19 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
 
 async fn measured(arguments: &Arguments) -> Result<Vec<Row>> {
     let room = Room::start().await?;
-    eprintln!("registering {} schedulers", arguments.schedulers);
-    let held = room.fill(arguments.schedulers, arguments.callers).await?;
+    eprintln!(
+        "registering {} schedulers and {} peers",
+        arguments.schedulers, arguments.peers
+    );
+    let held = room
+        .fill(arguments.schedulers, arguments.peers, arguments.callers)
+        .await?;
     let load = Load {
         requests: arguments.requests,
         callers: arguments.callers,
     };
-    let pages = u64::from(arguments.schedulers.div_ceil(room::PER_PAGE));
+    let schedulers = |n| room.page("schedulers", n % pages(arguments.schedulers) + 1);
+    let peers = |n| room.page("peers", n % pages(arguments.peers) + 1);
     let mut rows = Vec::new();
     let mut add = |what: &str, times: Times| {
         rows.push(Row {
@@ -79,28 +89,27 @@ async fn measured(arguments: &Arguments) -> Result<Vec<Row>> {
     // Once without counting, so that connections are open and caches as warm as they get.
     load.brief().run(|_| room.healthy()).await?;
     add("`GET /healthy`, the bound", load.run(|_| room.healthy()).await?);
-    add(
-        "`GET /api/v1/schedulers`, page by page",
-        load.run(|n| room.schedulers(n % pages + 1)).await?,
-    );
+    add("`GET /api/v1/schedulers`, page by page", load.run(schedulers).await?);
+    add("`GET /api/v1/peers`, page by page", load.run(peers).await?);
     add("`ListSchedulers` of gRPC", load.run(|n| room.list_schedulers(n)).await?);
-    let (rest, grpc) = tokio::join!(
-        load.run(|n| room.schedulers(n % pages + 1)),
-        load.run(|n| room.list_schedulers(n))
-    );
+    let (rest, grpc) = tokio::join!(load.run(schedulers), load.run(|n| room.list_schedulers(n)));
     add("`GET /api/v1/schedulers`, both at once", rest?);
     add("`ListSchedulers`, both at once", grpc?);
     room.stop(held).await?;
     Ok(rows)
 }
 
+fn pages(entries: u32) -> u64 {
+    u64::from(entries.div_ceil(room::PER_PAGE))
+}
+
 fn table(rows: &[Row], arguments: &Arguments) -> Result<String> {
     let cores = std::thread::available_parallelism()?;
     let bound = &rows.first().context("nothing was measured")?.times;
     let mut text = format!(
-        "{} schedulers in ten clusters, {} callers at a time, {} requests of each kind, {cores} cores for callers and manager:\n\n\
+        "{} schedulers and {} peers in ten clusters, {} callers at a time, {} requests of each kind, {cores} cores for callers and manager:\n\n\
          | what | p50 | p99 | p99 / bound |\n|---|---|---|---|\n",
-        arguments.schedulers, arguments.callers, arguments.requests
+        arguments.schedulers, arguments.peers, arguments.callers, arguments.requests
     );
     for row in rows {
         let (p50, p99) = (row.times.p50(), row.times.p99());

@@ -15,15 +15,18 @@ use tonic::transport::{Channel, Endpoint};
 
 /// Entries of each page that is asked for.
 pub(crate) const PER_PAGE: u32 = 100;
-const CLUSTERS: u32 = 10;
+pub(super) const CLUSTERS: u32 = 10;
 const PASSWORD: &str = "only for a bench";
 const DRAIN: Duration = Duration::from_secs(30);
+/// How long the manager may take to know all peers.
+const FILL: Duration = Duration::from_secs(120);
 
 pub(crate) struct Room {
     workers: Workers,
     rest: String,
     token: String,
     client: reqwest::Client,
+    channel: Channel,
     grpc: ManagerClient<Channel>,
     /// The manager's data, which go with it.
     _dir: TempDir,
@@ -31,6 +34,11 @@ pub(crate) struct Room {
 
 /// The signs of life of the schedulers.
 pub(crate) struct Living(Workers);
+
+/// The cluster of a scheduler by its number. The first cluster is the default one, which none of them is in.
+pub(super) fn cluster_of(scheduler: u32) -> u64 {
+    u64::from(scheduler % CLUSTERS + 2)
+}
 
 impl Room {
     pub(crate) async fn start() -> Result<Self> {
@@ -72,13 +80,14 @@ impl Room {
             token: signed_in["token"].as_str().context("no token")?.to_owned(),
             rest,
             client,
-            grpc: ManagerClient::new(channel),
+            grpc: ManagerClient::new(channel.clone()),
+            channel,
             _dir: dir,
         })
     }
 
-    /// Makes ten clusters and registers schedulers as they do it themselves; they live.
-    pub(crate) async fn fill(&self, schedulers: u32, callers: u32) -> Result<Living> {
+    /// Makes ten clusters and registers schedulers as they do it themselves; they live, and some report the peers.
+    pub(crate) async fn fill(&self, schedulers: u32, peers: u32, callers: u32) -> Result<Living> {
         for n in 1..=CLUSTERS {
             let cluster = json!({
                 "name": format!("bench-{n}"), "scopes": {"idc": format!("idc-{n}")},
@@ -96,15 +105,31 @@ impl Room {
             .buffer_unordered(usize::try_from(callers)?)
             .try_collect::<()>()
             .await?;
+        super::peers::report(&self.channel, peers, &living).await?;
+        let all = async {
+            while self.count_of_peers().await? < u64::from(peers) {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+            anyhow::Ok(())
+        };
+        tokio::time::timeout(FILL, all)
+            .await
+            .context("the manager does not take the peers")??;
         Ok(Living(living))
+    }
+
+    async fn count_of_peers(&self) -> Result<u64> {
+        let request = self.client.get(format!("{}/api/v1/peers?per_page=1", self.rest));
+        let answer = request.bearer_auth(&self.token).send().await?.error_for_status()?;
+        let count = answer.headers().get("x-total-count").context("no count")?;
+        Ok(count.to_str()?.parse()?)
     }
 
     async fn register(&self, n: u32, living: &Workers) -> Result<()> {
         let request = UpdateSchedulerRequest {
             source_type: SourceType::SchedulerSource.into(),
             hostname: format!("scheduler-{n}"),
-            // The first cluster is the default one, which none of these is in.
-            scheduler_cluster_id: u64::from(n % CLUSTERS + 2),
+            scheduler_cluster_id: cluster_of(n),
             ip: format!("10.{}.{}.1", n / 250, n % 250),
             port: 8002,
             config: br#"{"manager_keep_alive_interval":600000000000}"#.to_vec(),
@@ -134,13 +159,14 @@ impl Room {
         Ok(())
     }
 
-    pub(crate) async fn schedulers(&self, page: u64) -> Result<()> {
+    /// One page of a list that has it.
+    pub(crate) async fn page(&self, list: &str, page: u64) -> Result<()> {
         let body = self
-            .get(format!("/api/v1/schedulers?page={page}&per_page={PER_PAGE}"))
+            .get(format!("/api/v1/{list}?page={page}&per_page={PER_PAGE}"))
             .await?;
         ensure!(
             body.as_array().is_some_and(|page| !page.is_empty()),
-            "page {page} is empty"
+            "page {page} of {list} is empty"
         );
         Ok(())
     }

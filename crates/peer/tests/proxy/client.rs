@@ -59,8 +59,23 @@ pub(crate) async fn send(proxy: SocketAddr, request: Request<Full<Bytes>>) -> An
     send_over(stream, request).await
 }
 
+/// Whether the answer was cut off: in its body, or so early that not even its head arrived.
+pub(crate) async fn is_cut_off(proxy: SocketAddr, request: Request<Full<Bytes>>) -> bool {
+    let stream = TcpStream::connect(proxy).await.unwrap();
+    exchange(stream, request)
+        .await
+        .map_or_else(|_| true, |answer| answer.body.is_err())
+}
+
 /// Sends one request over a connection that stands already.
 pub(crate) async fn send_over<S>(stream: S, request: Request<Full<Bytes>>) -> Answer
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    exchange(stream, request).await.expect("there is an answer")
+}
+
+async fn exchange<S>(stream: S, request: Request<Full<Bytes>>) -> hyper::Result<Answer>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -68,7 +83,7 @@ where
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
             .await
             .unwrap();
-        let asking = async move { collect(sender.send_request(request).await.unwrap()).await };
+        let asking = async move { Ok(collect(sender.send_request(request).await?).await) };
         let (answer, _) = tokio::join!(asking, connection);
         answer
     };
