@@ -3,6 +3,7 @@
 use crate::error::{Error, row_id};
 use crate::store::Store;
 use dragonfly_api::rest::{Check, Page};
+use sea_orm::sea_query::Expr;
 use sea_orm::{
     ConnectionTrait, DatabaseTransaction, EntityTrait, PaginatorTrait, PrimaryKeyTrait, QuerySelect, Select,
 };
@@ -57,7 +58,10 @@ where
     E::Model: Sync,
 {
     page.checked()?;
-    let total = rows.clone().count(store.db()).await?;
+    // Neither their order nor their columns matter to a count, and SQLite would sort and copy all of them for it.
+    let mut counted = rows.clone().select_only().expr_as(Expr::val(1), "one");
+    QuerySelect::query(&mut counted).clear_order_by();
+    let total = counted.count(store.db()).await?;
     let rows = rows.offset(page.offset()).limit(page.per_page);
     Ok((rows.all(store.db()).await?, total))
 }

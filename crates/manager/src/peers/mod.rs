@@ -15,7 +15,7 @@ use crate::store::{Store, Time};
 use dragonfly_api::rest::{self, Check, CreatePeer, MemberState, Page, Peer, PeerFilter, PeerType};
 use dragonfly_model::HostId;
 use sea_orm::ActiveValue::{NotSet, Set};
-use sea_orm::sea_query::{Expr, ExprTrait, Query, SelectStatement};
+use sea_orm::sea_query::{Expr, ExprTrait, Query, SimpleExpr};
 use sea_orm::{ActiveModelTrait, ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Select};
 use std::collections::{HashMap, HashSet};
 
@@ -111,7 +111,7 @@ impl Peers {
                 .select_only()
                 .column(peer_sighting::Column::PeerId)
                 .filter(peer_sighting::Column::PeerId.is_in(ids))
-                .filter(peer_sighting::Column::SchedulerId.in_subquery(living(now)))
+                .filter(by_the_living(now))
                 .into_tuple()
                 .all(self.store.db())
                 .await?;
@@ -146,13 +146,17 @@ pub(crate) fn forgotten(since: Time) -> Select<peer::Entity> {
         .filter(peer::Column::Id.not_in_subquery(known))
 }
 
-/// The schedulers that are alive.
-fn living(now: Time) -> SelectStatement {
-    Query::select()
-        .column(scheduler::Column::Id)
+/// Whether the scheduler of a sighting is alive. Asked per sighting: as a list of all living schedulers, databases would look up
+/// each of them for each peer.
+fn by_the_living(now: Time) -> SimpleExpr {
+    let scheduler = Expr::col((scheduler::Entity, scheduler::Column::Id));
+    let living = Query::select()
+        .expr(Expr::val(1))
         .from(scheduler::Entity)
-        .and_where(Expr::col(scheduler::Column::LeaseUntil).gt(now))
-        .to_owned()
+        .and_where(scheduler.equals((peer_sighting::Entity, peer_sighting::Column::SchedulerId)))
+        .and_where(Expr::col((scheduler::Entity, scheduler::Column::LeaseUntil)).gt(now))
+        .to_owned();
+    Expr::exists(living)
 }
 
 fn wanted(filter: PeerFilter, now: Time) -> Select<peer::Entity> {
@@ -193,7 +197,7 @@ fn wanted(filter: PeerFilter, now: Time) -> Select<peer::Entity> {
     let active = Query::select()
         .column(peer_sighting::Column::PeerId)
         .from(peer_sighting::Entity)
-        .and_where(Expr::col(peer_sighting::Column::SchedulerId).in_subquery(living(now)))
+        .and_where(by_the_living(now))
         .to_owned();
     match filter.state {
         Some(MemberState::Active) => rows.filter(peer::Column::Id.in_subquery(active)),
