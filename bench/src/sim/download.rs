@@ -4,13 +4,13 @@
 use super::network::Time;
 use dragonfly_model::{PeerId, PieceLayout, PieceNumber};
 use dragonfly_scheduling::PeerKey;
-use dragonfly_transfer::{Plan, Wanted};
+use dragonfly_transfer::{Plan, Streams, Wanted};
 use std::collections::HashMap;
 use std::ops::Range;
 
 /// Pieces under way at the same time, as a peer does by default.
 pub(super) const CONCURRENT_PIECES: u32 = 8;
-/// Streams from the origin at the same time.
+/// Streams from the origin at the same time, at most.
 pub(super) const ORIGIN_STREAMS: u32 = 4;
 /// How often a peer looks for parents that are too slow.
 pub(super) const LOOK: Time = 100_000_000;
@@ -51,8 +51,10 @@ pub(super) struct Download {
     pub(super) asked: bool,
     /// It said that it began.
     pub(super) begun: bool,
-    /// What each stream from the origin is still to bring.
+    /// What each stream from the origin is still to bring, the piece that is on its way first.
     pub(super) streams: Vec<Range<u32>>,
+    /// How many there should be.
+    pub(super) pace: Streams,
     pub(super) at_origin: bool,
     /// Changes whenever something is under way again.
     pub(super) fed: u32,
@@ -78,6 +80,7 @@ impl Download {
             asked: false,
             begun: false,
             streams: Vec::new(),
+            pace: Streams::new(ORIGIN_STREAMS as usize),
             at_origin: false,
             fed: 0,
             hungry: false,
@@ -112,6 +115,7 @@ impl Download {
     pub(super) fn claim_run(&mut self) -> Option<Range<u32>> {
         let plan = self.plan.as_mut()?;
         let share = plan.open_count().div_ceil(ORIGIN_STREAMS as usize);
-        plan.claim_run(u32::try_from(share).unwrap_or(u32::MAX).clamp(1, 16))
+        let usual = u32::try_from(share).unwrap_or(u32::MAX).clamp(1, 16);
+        plan.claim_run(self.pace.run(usual))
     }
 }

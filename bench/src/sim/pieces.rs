@@ -1,7 +1,7 @@
 //! What downloads do with each other: follow, announce, request, send; and what happens when one dies.
 
 use super::control::number;
-use super::download::{CONCURRENT_PIECES, LOOK, ORIGIN_STREAMS, PATIENCE, SILENCE, Stage};
+use super::download::{CONCURRENT_PIECES, LOOK, PATIENCE, SILENCE, Stage};
 use super::network::{Cargo, Time};
 use super::world::{Happening, World};
 use dragonfly_model::PieceNumber;
@@ -192,10 +192,8 @@ impl World {
                 }
             }
         }
-        if self.downloads[child as usize].following.is_empty() {
-            self.ask_for_others(child);
-        }
-        // Looked at again when the parents have said all, or after a long silence.
+        self.ask_for_others(child);
+        // Looked at again after a long silence.
         let at = self.now + SILENCE;
         self.at(at, Happening::Hungry { child, fed, long: true });
     }
@@ -280,7 +278,7 @@ impl World {
                     .as_mut()
                     .is_some_and(|plan| plan.present(PieceNumber(piece)));
                 self.landed(child, fresh, cargo);
-                self.ask_origin(child);
+                self.go_on_from_origin(child, piece);
             }
         }
     }
@@ -349,31 +347,42 @@ impl World {
         download.begun = true;
         let peer = download.key.clone();
         self.tell(Event::BackToSourceStarted { peer });
-        for _ in 0..ORIGIN_STREAMS {
-            self.ask_origin(child);
+        self.ask_origin(child);
+    }
+
+    /// A stream from the origin has brought a piece and goes on with its next one.
+    fn go_on_from_origin(&mut self, child: u32, piece: u32) {
+        let now = self.clock();
+        let length = self.layout.piece_length();
+        let download = &mut self.downloads[child as usize];
+        download.pace.landed(length, now);
+        let Some(stream) = download.streams.iter().position(|run| run.start == piece) else {
+            return;
+        };
+        download.streams[stream].start += 1;
+        match download.streams[stream].is_empty() {
+            true => drop(download.streams.swap_remove(stream)),
+            false => self.fetch_from_origin(child, piece + 1),
+        }
+        self.ask_origin(child);
+    }
+
+    /// Starts as many streams from the origin as there should be.
+    fn ask_origin(&mut self, child: u32) {
+        loop {
+            let download = &mut self.downloads[child as usize];
+            let has_all = download.stage != Stage::Fetching || download.streams.len() >= download.pace.count();
+            let Some(run) = (!has_all).then(|| download.claim_run()).flatten() else {
+                return;
+            };
+            let piece = run.start;
+            download.streams.push(run);
+            self.fetch_from_origin(child, piece);
         }
     }
 
-    /// One stream from the origin brings its next piece, if it has one.
-    fn ask_origin(&mut self, child: u32) {
-        let download = &mut self.downloads[child as usize];
-        if download.stage != Stage::Fetching {
-            return;
-        }
-        if download.streams.is_empty()
-            && let Some(run) = download.claim_run()
-        {
-            download.streams.push(run);
-        }
-        let Some(run) = download.streams.last_mut() else {
-            return;
-        };
-        let piece = run.start;
-        run.start += 1;
-        if run.start >= run.end {
-            download.streams.pop();
-        }
-        let host = download.host;
+    fn fetch_from_origin(&mut self, child: u32, piece: u32) {
+        let download = &self.downloads[child as usize];
         let bytes = self.layout.span(PieceNumber(piece)).map_or(0, |span| span.length) as f64;
         let cargo = Cargo {
             child,
@@ -382,7 +391,7 @@ impl World {
             asked: self.now,
             sound: true,
         };
-        let to = self.hosts[host as usize].node;
+        let to = self.hosts[download.host as usize].node;
         self.network.start(self.now, (self.origin, to), bytes, cargo);
     }
 

@@ -69,6 +69,10 @@ pub use generated::scheduler::v2 as scheduler;
 /// take only as many answers as they ask for.
 pub const LISTENS: &str = "dragonfly-takes-parents-unasked";
 
+/// Metadata of a scheduler's answer to `AnnouncePeer`: it lets who asks for others wait until it knows some, and sends nobody
+/// to the origin for having asked while parents are at work. Others do.
+pub const PATIENT: &str = "dragonfly-lets-children-wait";
+
 /// A scheduler that calls `DownloadTask` with this key in the call's metadata preheats: a peer of ours then takes the task
 /// id that its own proxy would take for the URL, whatever the caller says of blob digests, and the download ends with the
 /// call. Others ignore it.

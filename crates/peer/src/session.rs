@@ -6,7 +6,7 @@
 use crate::cluster::Scheduler;
 use dragonfly_api::scheduler::announce_peer_request::Request;
 use dragonfly_api::scheduler::announce_peer_response::Response;
-use dragonfly_api::{LISTENS, PeerIds, common, errordetails, scheduler as wire};
+use dragonfly_api::{LISTENS, PATIENT, PeerIds, common, errordetails, scheduler as wire};
 use dragonfly_model::{PeerId, PieceNumber, TrafficType};
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -73,11 +73,15 @@ pub(crate) struct Session {
     /// Until when the next answer must be here, if one is due.
     answer_by: Option<Instant>,
     answers: u32,
+    /// Answers since the last piece.
+    fruitless: u32,
 }
 
+type Responses = tonic::Response<Streaming<wire::AnnouncePeerResponse>>;
+
 enum Incoming {
-    Connecting(BoxFuture<'static, Result<Streaming<wire::AnnouncePeerResponse>, Status>>),
-    Open(Box<Streaming<wire::AnnouncePeerResponse>>),
+    Connecting(BoxFuture<'static, Result<Responses, Status>>),
+    Open(Box<Responses>),
 }
 
 impl Session {
@@ -98,14 +102,14 @@ impl Session {
                 async move {
                     let mut call = tonic::Request::new(ReceiverStream::new(queue));
                     call.metadata_mut().insert(LISTENS, MetadataValue::from_static("true"));
-                    let answer = client.announce_peer(call).await?;
-                    Ok(answer.into_inner())
+                    client.announce_peer(call).await
                 }
                 .boxed(),
             ),
             schedule_timeout,
             answer_by: Some(Instant::now() + FIRST_ANSWER.min(schedule_timeout)),
             answers: 0,
+            fruitless: 0,
         };
         let first = session.message(Request::RegisterPeerRequest(wire::RegisterPeerRequest {
             download: Some(download),
@@ -121,6 +125,16 @@ impl Session {
     /// How many answers came that were due.
     pub(crate) fn answers(&self) -> u32 {
         self.answers
+    }
+
+    /// How many of them came since the last piece, and so have not helped yet.
+    pub(crate) fn fruitless(&self) -> u32 {
+        self.fruitless
+    }
+
+    /// Whether the scheduler may be asked for others while parents are at work.
+    pub(crate) fn is_patient(&self) -> bool {
+        matches!(&self.incoming, Incoming::Open(stream) if stream.metadata().contains_key(PATIENT))
     }
 
     /// Whether an answer is due.
@@ -144,6 +158,7 @@ impl Session {
         // Parents that were not asked for don't count against what may be asked for.
         if self.answer_by.take().is_some() {
             self.answers += 1;
+            self.fruitless += 1;
         }
         Ok(answer)
     }
@@ -156,7 +171,7 @@ impl Session {
         let Incoming::Open(stream) = &mut self.incoming else {
             return Err(Error::Lost("the conversation was not opened".to_owned()));
         };
-        let message = stream.message().await.map_err(|status| Error::of(&status))?;
+        let message = stream.get_mut().message().await.map_err(|status| Error::of(&status))?;
         let message = message.ok_or_else(|| Error::Lost("it ended the conversation".to_owned()))?;
         match message.response {
             Some(Response::EmptyTaskResponse(_)) => Ok(Answer::Empty),
@@ -185,6 +200,7 @@ impl Session {
     /// A piece is here.
     pub(crate) async fn piece(&mut self, piece: common::Piece, traffic: TrafficType) -> Result<(), Error> {
         let piece = Some(piece);
+        self.fruitless = 0;
         self.send(match traffic {
             TrafficType::BackToSource => {
                 Request::DownloadPieceBackToSourceFinishedRequest(wire::DownloadPieceBackToSourceFinishedRequest {

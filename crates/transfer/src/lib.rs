@@ -1,13 +1,14 @@
 //! Moving: pieces between peers, and the download of a task from all who have it.
 //!
 //! The piece protocol ([`vortex`]), its server and client, and the bandwidth limits know nothing of downloads. The
-//! [`Plan`] decides and does nothing, so that it runs in a simulation too.
+//! [`Plan`] and [`Streams`] decide and do nothing, so that they run in a simulation too.
 
 pub mod client;
 mod download;
 mod limit;
 mod plan;
 pub mod server;
+mod streams;
 mod verify;
 pub mod vortex;
 
@@ -16,3 +17,4 @@ pub use download::{Control, Error, ParentPieces, PieceError, Report, Reports, Tr
 pub use limit::RateLimit;
 pub use plan::{Ask, Plan, Progress};
 pub use server::{Admission, PieceServer, ServerConfig, ServerStats};
+pub use streams::Streams;

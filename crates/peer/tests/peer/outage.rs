@@ -80,6 +80,36 @@ async fn a_download_under_way_survives_its_parent() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_waits_for_its_parents_asks_for_others_and_leaves_the_origin_alone() {
+    let scheduler = TestScheduler::start().await;
+    scheduler.read(|book| book.patient = true);
+    let of = [scheduler.addr];
+    let seed = TestPeer::start(Options::seed("seed").of(&of)).await;
+    let child = TestPeer::start(Options::peer("child").of(&of)).await;
+    scheduler.has_hosts(2).await;
+    let origin = Origin::start().unwrap();
+    let content = Content::new(3, 24 * MIB);
+    let url = origin.put("/file", Resource::file(content));
+    origin.hold_at("/file", 9 * MIB).unwrap();
+    let waiting = async {
+        scheduler
+            .until("the child asks", |book| {
+                book.words
+                    .contains(&"127.0.0.1-child: ReschedulePeerRequest".to_owned())
+            })
+            .await;
+        origin.release("/file").unwrap();
+    };
+    let (got, ()) = tokio::join!(child.get_url(&url), waiting);
+    assert!(got.unwrap() == content.bytes(0, content.length() as usize));
+    // A child that had given its parent up would have asked the origin.
+    assert_eq!(origin.served("/file").unwrap().bytes, content.length());
+    child.stop().await;
+    seed.stop().await;
+    scheduler.kill().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_restarted_peer_goes_on_where_it_was() {
     let origin = Origin::start().unwrap();
     let content = Content::new(4, 40 * MIB);

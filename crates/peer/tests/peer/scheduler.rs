@@ -34,6 +34,8 @@ pub(crate) struct Book {
     pub(crate) overloaded: u32,
     /// Break every registration off.
     pub(crate) broken: bool,
+    /// Say that children may ask for others while their parents are at work.
+    pub(crate) patient: bool,
 }
 
 /// A running scheduler; dropped, it is gone at once.
@@ -342,7 +344,12 @@ impl Scheduler for Service {
         self.0
             .workers
             .spawn("conversation", conversation.run(request.into_inner()));
-        Ok(Response::new(ReceiverStream::new(stream).boxed()))
+        let mut response = Response::new(ReceiverStream::new(stream).boxed() as Self::AnnouncePeerStream);
+        if self.0.change(|book| book.patient) {
+            let yes = "true".parse().unwrap();
+            response.metadata_mut().insert(dragonfly_api::PATIENT, yes);
+        }
+        Ok(response)
     }
 
     async fn announce_host(&self, request: Request<AnnounceHostRequest>) -> Result<Response<()>, Status> {

@@ -14,6 +14,7 @@ use dragonfly_scheduling::{Event, PeerKey};
 use dragonfly_service::Workers;
 use futures::stream::Empty;
 use std::time::{Duration, SystemTime};
+use tonic::metadata::MetadataValue;
 use tonic::{Request, Response, Status, Streaming};
 
 /// Serves peers.
@@ -135,7 +136,11 @@ impl Scheduler for Service {
                 .count(conversation.hold(request.into_inner()).await)
                 .ok();
         });
-        Ok(Response::new(responses))
+        let mut response = Response::new(responses);
+        response
+            .metadata_mut()
+            .insert(dragonfly_api::PATIENT, MetadataValue::from_static("true"));
+        Ok(response)
     }
 
     async fn stat_peer(&self, request: Request<StatPeerRequest>) -> Result<Response<Peer>, Status> {

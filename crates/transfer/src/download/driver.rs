@@ -358,6 +358,7 @@ impl Driver {
         match news {
             News::Begun { ranged, head } => self.begun(ranged, *head),
             News::Arrived(record, cost) => {
+                self.origin.landed(record.span.length);
                 let fresh = self.plan.present(record.span.number);
                 self.arrived(fresh, record, cost);
                 Ok(())

@@ -1,18 +1,21 @@
 //! Back to source: what is asked of the origin, in how many streams, and what became known of it.
 //!
-//! The first answer decides how it goes on. An origin that serves ranges is asked for several runs of pieces at the
-//! same time, from the front, so that the content grows in order and no byte is asked for twice. One that does not sends
+//! The first answer decides how it goes on. An origin that serves ranges is asked for runs of pieces, from the front, so
+//! that the content grows in order and no byte is asked for twice; for several at the same time where that brings more
+//! ([`Streams`]). One that does not sends
 //! everything in one stream, and what is present already passes by.
 
 use super::Transfer;
 use super::stream::{Extent, News, Stream, StreamError};
 use crate::plan::Plan;
+use crate::streams::Streams;
 use dragonfly_model::{ByteRange, PieceLayout, PieceNumber};
 use dragonfly_source::{Request, Validator};
 use dragonfly_storage::Pin;
 use std::ops::Range;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 /// Streams of one download at the same time, at most.
 const MAX_STREAMS: usize = 4;
@@ -26,7 +29,7 @@ const BACKLOG: usize = 64;
 enum Mode {
     /// Nothing is known of it yet: one stream finds out.
     First,
-    /// In ranges, several at a time.
+    /// In ranges, several at a time if that pays.
     Ranged,
     /// For everything at once.
     Whole,
@@ -66,6 +69,8 @@ pub(super) struct Origin {
     any_version: bool,
     /// Whether that was done before: once is enough.
     was_lenient: bool,
+    pace: Streams,
+    began: Instant,
     streams: JoinSet<Ended>,
     sender: mpsc::Sender<News>,
     news: mpsc::Receiver<News>,
@@ -81,15 +86,17 @@ impl Origin {
     pub(super) fn new(transfer: Transfer, task: Pin) -> Self {
         let (sender, news) = mpsc::channel(BACKLOG);
         Self {
-            transfer,
-            task,
             request: None,
             mode: Mode::First,
             any_version: false,
             was_lenient: false,
+            pace: Streams::new(MAX_STREAMS.min(transfer.concurrent_pieces.max(1))),
+            began: Instant::now(),
             streams: JoinSet::new(),
             sender,
             news,
+            transfer,
+            task,
         }
     }
 
@@ -148,7 +155,7 @@ impl Origin {
     fn max_streams(&self) -> usize {
         match self.mode {
             Mode::First | Mode::Whole => 1,
-            Mode::Ranged => MAX_STREAMS.min(self.transfer.concurrent_pieces.max(1)),
+            Mode::Ranged => self.pace.count(),
         }
     }
 
@@ -164,7 +171,7 @@ impl Origin {
                 return Some((Claim::Rest, Extent::Whole));
             }
         };
-        let run = plan.claim_run(run_pieces(layout, plan.open_count()))?;
+        let run = plan.claim_run(self.pace.run(run_pieces(layout, plan.open_count())))?;
         let first = layout.span(PieceNumber(run.start))?;
         let last = layout.span(PieceNumber(run.end.checked_sub(1)?))?;
         let bytes = ByteRange {
@@ -187,6 +194,11 @@ impl Origin {
                 Err(_) => std::future::pending().await,
             },
         }
+    }
+
+    /// A piece of so many bytes has come.
+    pub(super) fn landed(&mut self, length: u64) {
+        self.pace.landed(length, self.began.elapsed());
     }
 
     /// The origin has answered: how it goes on is known now.

@@ -227,7 +227,10 @@ impl Download {
             }
             Report::Starving => {
                 self.starving = Some(self.parents.told());
-                self.starved().await?;
+                match self.parents.any_live() {
+                    true => self.look_around().await,
+                    false => self.starved().await?,
+                }
             }
             Report::ContentLength(_) => {}
             Report::Verified => self.shared.set_verified(),
@@ -292,6 +295,17 @@ impl Download {
             self.fall_back()?;
         }
         Ok(())
+    }
+
+    /// The parents may announce more, but have nothing now: asks for others meanwhile, where that is welcome.
+    async fn look_around(&mut self) {
+        let helped = matches!(self.origin, Origin::Asked | Origin::Due(_));
+        if !helped && !self.scheduling.is_waiting() && self.scheduling.is_patient() {
+            let useless = self.parents.take_useless();
+            let max = self.engine.parts.settings.max_schedule_count;
+            // If there is nobody to ask, the parents are waited for as before.
+            self.scheduling.ask_for_others(useless, max).await;
+        }
     }
 
     /// Asks the origin a little later, so that peers which lost their scheduler together don't ask it together.

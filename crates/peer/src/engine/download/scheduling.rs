@@ -125,10 +125,15 @@ impl Scheduling {
         }
     }
 
-    /// Asks for others than `useless`. Whether there is anybody to ask.
-    pub(super) async fn ask_for_others(&mut self, useless: Vec<common::Peer>, max_answers: u32) -> bool {
+    /// Whether others may be asked for while parents are at work.
+    pub(super) fn is_patient(&self) -> bool {
+        self.session.as_ref().is_some_and(Session::is_patient)
+    }
+
+    /// Asks for others than `useless`, unless so many answers have brought no piece. Whether there is anybody to ask.
+    pub(super) async fn ask_for_others(&mut self, useless: Vec<common::Peer>, max_fruitless: u32) -> bool {
         if let Some(session) = &mut self.session
-            && session.answers() < max_answers
+            && session.fruitless() < max_fruitless
         {
             let asked = session.reschedule(useless, "its parents have no more").await;
             self.keep_if(asked);
