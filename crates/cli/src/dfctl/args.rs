@@ -2,6 +2,7 @@
 
 use super::output::Output;
 use super::{audit, cluster, job, peer, preheat, scheduler, token};
+use dragonfly_api::rest::MemberState;
 use secrecy::SecretString;
 use std::path::PathBuf;
 
@@ -55,10 +56,32 @@ pub(super) struct Connection {
     pub(super) config: Option<PathBuf>,
 }
 
+/// Which members are listed.
+#[derive(Debug, clap::Args)]
+pub(super) struct Liveness {
+    /// Only those that are alive
+    #[arg(long, conflicts_with = "inactive")]
+    active: bool,
+    /// Only those that are not
+    #[arg(long)]
+    inactive: bool,
+}
+
+impl Liveness {
+    /// None if all are.
+    pub(super) fn state(&self) -> Option<MemberState> {
+        match (self.active, self.inactive) {
+            (true, _) => Some(MemberState::Active),
+            (_, true) => Some(MemberState::Inactive),
+            _ => None,
+        }
+    }
+}
+
 /// What it is about.
 #[derive(clap::Subcommand)]
 pub(super) enum Noun {
-    /// Clusters: which there are, and which serves a host
+    /// Clusters: which there are, which serves a host, and what they are to be
     Cluster {
         #[command(subcommand)]
         verb: cluster::Verb,

@@ -1,9 +1,10 @@
 //! `dfctl peer`
 
+use super::args::Liveness;
 use super::client::Manager;
 use super::output::{self, Output};
 use crate::failure::Failure;
-use dragonfly_api::rest::{MemberState, Peer, PeerFilter, PeerType};
+use dragonfly_api::rest::{Peer, PeerFilter, PeerType};
 use std::net::IpAddr;
 
 const PATH: &str = "/api/v1/peers";
@@ -32,12 +33,8 @@ pub(super) enum Verb {
         /// Only seed peers
         #[arg(long)]
         seed: bool,
-        /// Only those that a scheduler knows
-        #[arg(long, conflicts_with = "inactive")]
-        active: bool,
-        /// Only those that no scheduler knows any more
-        #[arg(long)]
-        inactive: bool,
+        #[command(flatten)]
+        liveness: Liveness,
     },
     /// Remove a peer from the list; one that is alive is reported again
     Rm {
@@ -53,19 +50,14 @@ pub(super) async fn run(manager: &Manager, verb: Verb, output: Output) -> Result
             hostname,
             ip,
             seed,
-            active,
-            inactive,
+            liveness,
         } => {
             let filter = PeerFilter {
                 scheduler_cluster_id: cluster,
                 host_name: hostname,
                 ip,
                 r#type: seed.then_some(PeerType::Super),
-                state: match (active, inactive) {
-                    (true, _) => Some(MemberState::Active),
-                    (_, true) => Some(MemberState::Inactive),
-                    _ => None,
-                },
+                state: liveness.state(),
                 ..PeerFilter::default()
             };
             let peers: Vec<Peer> = manager.list(PATH, &filter).await?;

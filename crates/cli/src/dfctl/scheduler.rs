@@ -1,9 +1,10 @@
 //! `dfctl scheduler`
 
+use super::args::Liveness;
 use super::client::Manager;
 use super::output::{self, Output};
 use crate::failure::Failure;
-use dragonfly_api::rest::{MemberState, Scheduler, SchedulerFilter};
+use dragonfly_api::rest::{Scheduler, SchedulerFilter};
 
 const PATH: &str = "/api/v1/schedulers";
 
@@ -21,12 +22,8 @@ pub(super) enum Verb {
         /// Only those of the cluster with this id
         #[arg(long, value_name = "ID")]
         cluster: Option<u64>,
-        /// Only those that are alive
-        #[arg(long, conflicts_with = "inactive")]
-        active: bool,
-        /// Only those that are not
-        #[arg(long)]
-        inactive: bool,
+        #[command(flatten)]
+        liveness: Liveness,
     },
     /// Remove a scheduler; one that is alive registers again
     Rm {
@@ -37,18 +34,10 @@ pub(super) enum Verb {
 
 pub(super) async fn run(manager: &Manager, verb: Verb, output: Output) -> Result<String, Failure> {
     match verb {
-        Verb::Ls {
-            cluster,
-            active,
-            inactive,
-        } => {
+        Verb::Ls { cluster, liveness } => {
             let filter = SchedulerFilter {
                 scheduler_cluster_id: cluster,
-                state: match (active, inactive) {
-                    (true, _) => Some(MemberState::Active),
-                    (_, true) => Some(MemberState::Inactive),
-                    _ => None,
-                },
+                state: liveness.state(),
                 ..SchedulerFilter::default()
             };
             let schedulers: Vec<Scheduler> = manager.list(PATH, &filter).await?;
@@ -71,11 +60,7 @@ fn listed(schedulers: &[Scheduler]) -> String {
             scheduler.host_name.clone(),
             format!("{}:{}", scheduler.ip, scheduler.port),
             scheduler.scheduler_cluster_id.to_string(),
-            match scheduler.state {
-                MemberState::Active => "active",
-                MemberState::Inactive => "inactive",
-            }
-            .to_owned(),
+            scheduler.state.as_str().to_owned(),
             scheduler.last_keep_alive_at.map(output::time).unwrap_or_default(),
             scheduler.idc.clone(),
             scheduler.location.clone(),
