@@ -75,6 +75,13 @@ impl Manager {
         Ok(answer)
     }
 
+    /// What a PATCH is answered.
+    pub(super) async fn patch<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T, Failure> {
+        let request = self.request(Method::PATCH, path)?.json(body);
+        let (answer, _) = self.answer(request).await?;
+        Ok(answer)
+    }
+
     /// Removes what has this path.
     pub(super) async fn delete(&self, path: &str) -> Result<(), Failure> {
         let request = self.request(Method::DELETE, path)?;

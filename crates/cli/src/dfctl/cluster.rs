@@ -1,9 +1,14 @@
 //! `dfctl cluster`
 
+mod shape;
+
 use super::client::Manager;
 use super::output::{self, Output};
 use crate::failure::Failure;
 use dragonfly_api::rest::{Cluster, ClusterMatch, MatchQuery, Scopes};
+use shape::Shape;
+
+const PATH: &str = "/api/v1/clusters";
 
 const LS_EXAMPLES: &str = "\
 Examples:
@@ -16,6 +21,20 @@ Examples:
   dfctl cluster match --ip 10.2.0.9 --idc cluster-2 --location 'asia|china'
   dfctl cluster match --hostname seed-1 --ip 10.0.0.5 --seed-peer
   dfctl cluster match --scheduler-cluster-id 2 --output json";
+
+const CREATE_EXAMPLES: &str = "\
+Examples:
+  dfctl cluster create cluster-2 --idc cluster-2
+  dfctl cluster create edge --cidr 10.8.0.0/16 --cidr 10.9.0.0/16 --location 'asia|china'
+  dfctl cluster create labs --hostname '^lab-' --job-rate-limit 2 --output json";
+
+const EDIT_EXAMPLES: &str = "\
+Examples:
+  dfctl cluster edit 2 --name cluster-b --bio 'the second one'
+  dfctl cluster edit 2 --cidr 10.8.0.0/16 --cidr 10.9.0.0/16
+  dfctl cluster edit 2 --idc '' --default
+
+What is not named stays. --cidr and --hostname replace all that there were; an empty value takes a scope away.";
 
 /// What about them.
 #[derive(clap::Subcommand)]
@@ -30,6 +49,31 @@ pub(super) enum Verb {
     /// Say which cluster serves a host, and what each other one lacked
     #[command(name = "match", after_help = MATCH_EXAMPLES)]
     Match(Host),
+    /// Make a cluster
+    #[command(after_help = CREATE_EXAMPLES)]
+    Create {
+        /// Its name, which no other cluster has
+        name: String,
+        #[command(flatten)]
+        shape: Shape,
+    },
+    /// Change a cluster; its schedulers and peers are told within seconds
+    #[command(after_help = EDIT_EXAMPLES)]
+    Edit {
+        /// Its id
+        id: u64,
+        /// Its new name
+        #[arg(long)]
+        name: Option<String>,
+        #[command(flatten)]
+        shape: Shape,
+    },
+    /// Remove a cluster with its schedulers and seed peers, none of which may be alive
+    #[command(visible_alias = "rm")]
+    Delete {
+        /// Its id
+        id: u64,
+    },
 }
 
 /// A host, as it would say itself what it is.
@@ -59,7 +103,7 @@ pub(super) async fn run(manager: &Manager, verb: Verb, output: Output) -> Result
     match verb {
         Verb::Ls { name } => {
             let query: Vec<(&str, String)> = name.into_iter().map(|name| ("name", name)).collect();
-            let clusters: Vec<Cluster> = manager.list("/api/v1/clusters", &query).await?;
+            let clusters: Vec<Cluster> = manager.list(PATH, &query).await?;
             match output {
                 Output::Table => Ok(listed(&clusters)),
                 Output::Json => output::json(&clusters),
@@ -80,6 +124,38 @@ pub(super) async fn run(manager: &Manager, verb: Verb, output: Output) -> Result
                 Output::Json => output::json(&found),
             }
         }
+        Verb::Create { name, shape } => {
+            let made: Cluster = manager.post(PATH, &shape.create(name)).await?;
+            told(&made, output)
+        }
+        Verb::Edit { id, name, shape } => {
+            if name.is_none() && shape == Shape::default() {
+                return Err(Failure::new(format!(
+                    "nothing to change in cluster {id}: name what, as dfctl cluster edit --help shows"
+                )));
+            }
+            let path = format!("{PATH}/{id}");
+            let present: Cluster = manager.get(&path, &()).await?;
+            let edited: Cluster = manager.patch(&path, &shape.update(name, &present)).await?;
+            told(&edited, output)
+        }
+        Verb::Delete { id } => {
+            manager.delete(&format!("{PATH}/{id}")).await?;
+            Ok(String::new())
+        }
+    }
+}
+
+/// A cluster as it is now, with what its services' files name it by.
+fn told(cluster: &Cluster, output: Output) -> Result<String, Failure> {
+    match output {
+        Output::Json => output::json(cluster),
+        Output::Table => Ok(format!(
+            "{}\nscheduler.yaml: manager.schedulerClusterID: {}\ndfdaemon.yaml of seed peers: seedPeer.clusterID: {}\n",
+            listed(std::slice::from_ref(cluster)),
+            cluster.scheduler_cluster_id,
+            cluster.seed_peer_cluster_id
+        )),
     }
 }
 

@@ -28,6 +28,7 @@ Examples:
   dfctl --manager http://manager:8080 --user root cluster ls
   dfctl cluster match --ip 10.2.0.9 --idc cluster-2
   dfctl cluster match --hostname gpu-7 --output json
+  dfctl cluster create cluster-2 --idc cluster-2
   dfctl scheduler ls --active
   dfctl --user ada token create ci --days 90 --scope cluster > ci.token
   dfctl --token-file ci.token cluster ls

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that can't go on shall panic")]
 
+mod clusters;
 mod jobs;
 
 use std::net::{Ipv4Addr, SocketAddr};
