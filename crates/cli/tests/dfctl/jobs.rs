@@ -18,22 +18,22 @@ use std::path::Path;
 use std::process::Output;
 use tonic::Streaming;
 
-const A: &str = "https://origin.example/a";
+pub(super) const A: &str = "https://origin.example/a";
 
-struct Scheduler {
+pub(super) struct Scheduler {
     said: mpsc::Sender<AttendRequest>,
     heard: Streaming<AttendResponse>,
 }
 
 impl Scheduler {
-    async fn attend(grpc: u16) -> Self {
+    pub(super) async fn attend(grpc: u16, cluster: u64) -> Self {
         let url = format!("http://127.0.0.1:{grpc}");
         let register = UpdateSchedulerRequest {
             source_type: SourceType::SchedulerSource.into(),
             hostname: "s".into(),
             ip: "10.0.0.1".into(),
             port: 8002,
-            scheduler_cluster_id: 1,
+            scheduler_cluster_id: cluster,
             ..UpdateSchedulerRequest::default()
         };
         let mut manager = ManagerClient::connect(url.clone()).await.unwrap();
@@ -45,7 +45,7 @@ impl Scheduler {
         let hello = Hello {
             hostname: "s".into(),
             ip: "10.0.0.1".into(),
-            scheduler_cluster_id: 1,
+            scheduler_cluster_id: cluster,
         };
         scheduler.say(attend_request::Message::Hello(hello)).await;
         scheduler
@@ -55,7 +55,7 @@ impl Scheduler {
         self.said.send(AttendRequest { message: Some(message) }).await.unwrap();
     }
 
-    async fn work(&mut self) -> Work {
+    pub(super) async fn work(&mut self) -> Work {
         loop {
             let message = self.heard.message().await.unwrap().unwrap().message;
             if let Some(attend_response::Message::Work(work)) = message {
@@ -64,7 +64,7 @@ impl Scheduler {
         }
     }
 
-    async fn acknowledged(&mut self, work: &Work) {
+    pub(super) async fn acknowledged(&mut self, work: &Work) {
         loop {
             let message = self.heard.message().await.unwrap().unwrap().message;
             if let Some(attend_response::Message::Cancelled(cancelled)) = message
@@ -75,7 +75,7 @@ impl Scheduler {
         }
     }
 
-    async fn end(&mut self, work: &Work, state: TargetState) {
+    pub(super) async fn end(&mut self, work: &Work, state: TargetState) {
         let report = WorkReport {
             id: work.id,
             lease: work.lease,
@@ -106,7 +106,7 @@ impl Scheduler {
 async fn manager_and_scheduler(dir: &Path) -> (Process, String, Scheduler) {
     let grpc = free_port(Ipv4Addr::LOCALHOST.into()).unwrap();
     let (process, url) = manager_with(dir, grpc).await;
-    (process, url, Scheduler::attend(grpc).await)
+    (process, url, Scheduler::attend(grpc, 1).await)
 }
 
 /// Runs it beside the test.
