@@ -170,6 +170,7 @@ impl Manager {
                 counts: counts.clone(),
                 requests_per_second: config.grpc.requests_per_second,
                 tls: grpc_tls,
+                tell_secrets_to: config.grpc.tell_secrets_to,
             },
             grpc_listener,
             rest: Rest {

@@ -84,6 +84,8 @@ pub struct GrpcConfig {
     pub addr: SocketAddr,
     /// Its certificate and key, and the CA of its callers.
     pub tls: Option<tls::Files>,
+    /// Which schedulers are handed works that hold secrets.
+    pub tell_secrets_to: TellSecretsTo,
     /// Requests per second over all connections.
     pub requests_per_second: NonZeroU32,
 }
@@ -174,6 +176,7 @@ impl TryFrom<Raw> for Config {
             grpc: GrpcConfig {
                 addr: SocketAddr::new(grpc_ip, raw.server.grpc.port.start),
                 tls: raw.server.grpc.tls,
+                tell_secrets_to: raw.server.grpc.tell_secrets_to,
                 requests_per_second: raw.server.grpc.request_rate_limit,
             },
             rest: RestConfig {
@@ -306,7 +309,21 @@ mod tests {
         assert!(config.auth.force_password_change && !config.auth.cookie_readable);
         assert!(config.auth.key.is_none());
         assert_eq!(config.log.dir, None);
+        assert_eq!(config.grpc.tell_secrets_to, TellSecretsTo::Proved);
         assert_eq!(config.warnings, [""; 0]);
+    }
+
+    #[test]
+    fn who_is_told_secrets_is_one_of_three_words() {
+        let told = |word: &str| config(&format!("server: {{grpc: {{tellSecretsTo: {word}}}}}"));
+        for (word, expected) in [
+            ("certified", TellSecretsTo::Certified),
+            ("proved", TellSecretsTo::Proved),
+            ("anyone", TellSecretsTo::Anyone),
+        ] {
+            assert_eq!(told(word).unwrap().grpc.tell_secrets_to, expected);
+        }
+        assert!(told("everyone").is_err());
     }
 
     #[test]

@@ -7,6 +7,7 @@ pub use database::{Database, DatabaseTls, MySql, Postgres, Redis, Sqlite};
 use dragonfly_service::config::{Ineffective, duration};
 use dragonfly_service::{config_section, tls};
 use secrecy::SecretString;
+use serde::{Deserialize, Serialize};
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -98,6 +99,8 @@ config_section! {
         port: Port = Port::default(),
         /// Certificate and key of the server, and the CA of those who may call; absent: no TLS.
         tls: Option<tls::Files> = None,
+        /// Which schedulers are handed works that hold secrets, such as a registry's password: certified, proved or anyone.
+        tell_secrets_to: TellSecretsTo = TellSecretsTo::Proved,
         /// Requests per second over all connections.
         request_rate_limit: NonZeroU32 = REQUESTS_PER_SECOND,
         /// Without effect.
@@ -107,6 +110,18 @@ config_section! {
         #[serde(skip_serializing)]
         advertise_port: Ineffective = Ineffective::default(),
     }
+}
+
+/// Which schedulers are handed works that hold secrets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum TellSecretsTo {
+    /// Those that show a certificate of the CA in `tls.caCert`.
+    Certified,
+    /// Those, and those that call from the manager's own host.
+    Proved,
+    /// All that have registered.
+    Anyone,
 }
 
 config_section! {

@@ -4,7 +4,9 @@
 //! the database is away ends the stream, so that no report is lost without the scheduler's knowing it: on the next stream it
 //! says all again.
 
+use super::proof::Proof;
 use super::wire;
+use crate::config::TellSecretsTo;
 use crate::error::Error;
 use crate::jobs::{Heard, Jobs, Seat};
 use crate::members;
@@ -41,6 +43,7 @@ pub(super) struct Desk {
     pub(super) counts: Counts,
     /// Between two looks at what there is to do.
     pub(super) look_after: Duration,
+    pub(super) tell_secrets_to: TellSecretsTo,
     pub(super) cancel: CancellationToken,
 }
 
@@ -69,14 +72,16 @@ impl Desk {
     /// The manager's side of a stream.
     pub(super) fn attended(
         &self,
+        proof: Proof,
         inbound: Streaming<AttendRequest>,
     ) -> BoxStream<'static, Result<AttendResponse, Status>> {
         let desk = self.clone();
-        stream::once(desk.sit(inbound)).try_flatten().boxed()
+        stream::once(desk.sit(proof, inbound)).try_flatten().boxed()
     }
 
     async fn sit(
         self,
+        proof: Proof,
         mut inbound: Streaming<AttendRequest>,
     ) -> Result<impl Stream<Item = Result<AttendResponse, Status>>, Status> {
         let first = tokio::time::timeout(HELLO_WITHIN, inbound.message());
@@ -87,12 +92,22 @@ impl Desk {
             return Err(Status::invalid_argument("the first message must be a hello"));
         };
         let scheduler = self.listed(hello).await?;
-        let seat = self.jobs.sit(&scheduler, Time::now()).await.map_err(wire::status)?;
+        let may_know = proof.opens_secrets(self.tell_secrets_to);
+        let seat = self.jobs.sit(&scheduler, may_know, Time::now()).await;
+        let seat = seat.map_err(wire::status)?;
         tracing::info!(
             scheduler.id = seat.scheduler,
             host.name = scheduler.host_name,
             "a scheduler attends"
         );
+        if !may_know {
+            tracing::warn!(
+                scheduler.id = seat.scheduler,
+                host.name = scheduler.host_name,
+                "the scheduler has not proved who it is and gets no works that hold secrets; give it a certificate of the \
+                 manager's CA, or set server.grpc.tellSecretsTo"
+            );
+        }
         let mut rounds = tokio::time::interval_at(Instant::now(), self.look_after);
         rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let session = Session {

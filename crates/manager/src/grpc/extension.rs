@@ -2,6 +2,7 @@
 
 use super::attend::Desk;
 use super::news::{Haste, News};
+use super::proof::Proof;
 use dragonfly_api::ext::manager_server::Manager;
 use dragonfly_api::ext::{AttendRequest, AttendResponse, WatchRequest, WatchResponse};
 use dragonfly_api::manager::SourceType;
@@ -24,7 +25,8 @@ impl Manager for Extension {
     type WatchStream = BoxStream<'static, Result<WatchResponse, Status>>;
 
     async fn attend(&self, request: Request<Streaming<AttendRequest>>) -> Result<Response<Self::AttendStream>, Status> {
-        Ok(Response::new(self.desk.attended(request.into_inner())))
+        let proof = Proof::of(&request);
+        Ok(Response::new(self.desk.attended(proof, request.into_inner())))
     }
 
     async fn watch(&self, request: Request<WatchRequest>) -> Result<Response<Self::WatchStream>, Status> {

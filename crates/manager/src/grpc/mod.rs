@@ -4,10 +4,12 @@ mod attend;
 mod extension;
 mod keep_alive;
 mod news;
+mod proof;
 mod service;
 mod wire;
 
 use crate::clusters::Clusters;
+use crate::config::TellSecretsTo;
 use crate::jobs::Jobs;
 use crate::metrics::Counts;
 use crate::peers::Peers;
@@ -59,6 +61,7 @@ pub(crate) struct Grpc {
     pub(crate) counts: Counts,
     pub(crate) requests_per_second: NonZeroU32,
     pub(crate) tls: Option<ServerTls>,
+    pub(crate) tell_secrets_to: TellSecretsTo,
 }
 
 impl Grpc {
@@ -86,6 +89,7 @@ impl Grpc {
             peers: self.peers,
             counts: self.counts.clone(),
             look_after: self.look_after,
+            tell_secrets_to: self.tell_secrets_to,
             cancel: cancel.clone(),
         };
         let extension = extension::Extension {

@@ -147,7 +147,14 @@ impl Jobs {
             let reason = if state_of(&work.state) == JobState::Started {
                 format!("cluster {cluster} was not ready with it within {seconds} s")
             } else if attended(self.store.db(), cluster, now).await? {
-                format!("the schedulers of cluster {cluster} were busy with other works for {seconds} s")
+                let unproved = match job.sealed {
+                    Some(_) => {
+                        ", or have not proved that they may be told its secrets; give them certificates of the manager's \
+                         CA, or set server.grpc.tellSecretsTo in manager.yaml"
+                    }
+                    None => "",
+                };
+                format!("the schedulers of cluster {cluster} were busy with other works for {seconds} s{unproved}")
             } else {
                 format!(
                     "cluster {cluster} had no active scheduler with the feature {FEATURE_PREHEAT} within {seconds} s; \

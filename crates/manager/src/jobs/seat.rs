@@ -15,11 +15,13 @@ pub(crate) struct Seat {
     pub(crate) scheduler: i64,
     pub(crate) cluster: i64,
     number: i64,
+    /// Whether it may be told secrets of jobs.
+    pub(super) may_know: bool,
 }
 
 impl Jobs {
     /// The newest place of a scheduler, from which an older one is void.
-    pub(crate) async fn sit(&self, scheduler: &scheduler::Model, now: Time) -> Result<Seat, Error> {
+    pub(crate) async fn sit(&self, scheduler: &scheduler::Model, may_know: bool, now: Time) -> Result<Seat, Error> {
         let row = attendance::ActiveModel {
             scheduler_id: Set(scheduler.id),
             number: Set(1),
@@ -41,6 +43,7 @@ impl Jobs {
             scheduler: scheduler.id,
             cluster: scheduler.scheduler_cluster_id,
             number: row.map_or(1, |row| row.number),
+            may_know,
         })
     }
 

@@ -9,7 +9,7 @@ use crate::store::entity::{job, job_target, job_work, scheduler};
 use crate::store::{Json, Time};
 use dragonfly_api::rest::{FEATURE_PREHEAT, JobState, TargetState};
 use dragonfly_api::{duration, ext};
-use sea_orm::sea_query::{Expr, ExprTrait};
+use sea_orm::sea_query::{Expr, ExprTrait, Query, SelectStatement};
 use sea_orm::{ColumnTrait, DbErr, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect};
 use std::time::Duration;
 
@@ -29,7 +29,7 @@ impl Jobs {
             return Ok(None);
         }
         for _ in 0..MAX_TRIES {
-            let Some(work) = self.take(seat.cluster, Some(seat.scheduler), now).await? else {
+            let Some(work) = self.take(seat.cluster, Some(seat), now).await? else {
                 return Ok(None);
             };
             if let Some(order) = self.order(&work, now).await? {
@@ -72,15 +72,19 @@ impl Jobs {
             .await
     }
 
-    /// Takes the oldest work of a cluster that nobody has.
+    /// Takes the oldest work of a cluster that nobody has, and that the holder may know.
     pub(super) async fn take(
         &self,
         cluster: i64,
-        holder: Option<i64>,
+        holder: Option<Seat>,
         now: Time,
     ) -> Result<Option<job_work::Model>, Error> {
         for _ in 0..MAX_TRIES {
-            let free = job_work::Entity::find()
+            let mut free = job_work::Entity::find();
+            if holder.is_some_and(|seat| !seat.may_know) {
+                free = free.filter(job_work::Column::JobId.not_in_subquery(with_secrets()));
+            }
+            let free = free
                 .filter(job_work::Column::SchedulerClusterId.eq(cluster))
                 .filter(job_work::Column::State.is_in(open_words()))
                 .filter(job_work::Column::FreeAt.lte(now))
@@ -92,7 +96,7 @@ impl Jobs {
             let Some(mut work) = free else {
                 return Ok(None);
             };
-            if self.lease_out(&work, holder, now).await? {
+            if self.lease_out(&work, holder.map(|seat| seat.scheduler), now).await? {
                 work.lease += 1;
                 return Ok(Some(work));
             }
@@ -166,4 +170,13 @@ impl Jobs {
         };
         Args::kept(type_of(&job.r#type), value).ok()
     }
+}
+
+/// The ids of jobs that hold secrets. They forget them when they end.
+fn with_secrets() -> SelectStatement {
+    Query::select()
+        .column(job::Column::Id)
+        .from(job::Entity)
+        .and_where(job::Column::Sealed.is_not_null())
+        .to_owned()
 }

@@ -9,10 +9,20 @@ use dragonfly_api::ext::{
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
+use tonic::transport::Channel;
 use tonic::{Status, Streaming};
 
 /// No manager takes so long, however busy the machine is.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The hello of [`scheduler`].
+pub(crate) fn hello(host: &str, cluster: u64) -> attend_request::Message {
+    attend_request::Message::Hello(Hello {
+        hostname: host.into(),
+        ip: "10.0.0.1".into(),
+        scheduler_cluster_id: cluster,
+    })
+}
 
 pub(crate) struct Attendant {
     said: mpsc::Sender<AttendRequest>,
@@ -32,18 +42,18 @@ impl Attendant {
 
     /// Attends as a scheduler that has registered.
     pub(crate) async fn open(room: &Room, host: &str, cluster: u64) -> Self {
-        let hello = Hello {
-            hostname: host.into(),
-            ip: "10.0.0.1".into(),
-            scheduler_cluster_id: cluster,
-        };
-        Self::saying(room, attend_request::Message::Hello(hello)).await
+        Self::saying(room, hello(host, cluster)).await
     }
 
     /// Opens a stream whose first message this is.
     pub(crate) async fn saying(room: &Room, first: attend_request::Message) -> Self {
+        Self::on(room.channel().await, first).await
+    }
+
+    /// The same on a connection of the test's.
+    pub(crate) async fn on(channel: Channel, first: attend_request::Message) -> Self {
         let (said, receiver) = mpsc::channel(64);
-        let mut client = ManagerClient::new(room.channel().await);
+        let mut client = ManagerClient::new(channel);
         let heard = client.attend(ReceiverStream::new(receiver)).await.unwrap().into_inner();
         let attendant = Self { said, heard };
         attendant.say(first).await;

@@ -26,7 +26,7 @@ pub(crate) async fn preheat(api: &Api, urls: &[&str]) -> u64 {
     made(api.post("/api/v1/jobs", body).await.ok())
 }
 
-fn made(job: Value) -> u64 {
+pub(crate) fn made(job: Value) -> u64 {
     assert_eq!(job["state"], "PENDING", "{job}");
     job["id"].as_u64().unwrap()
 }

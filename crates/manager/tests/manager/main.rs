@@ -23,6 +23,7 @@ mod replicas;
 mod rest;
 mod room;
 mod schemathesis;
+mod secrets;
 mod settings;
 mod start;
 mod tls;

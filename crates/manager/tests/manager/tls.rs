@@ -12,13 +12,13 @@ use tempfile::TempDir;
 use tonic::Code;
 use tonic::transport::Endpoint;
 
-struct Authority {
+pub(crate) struct Authority {
     dir: TempDir,
     issuer: CertifiedIssuer<'static, KeyPair>,
 }
 
 impl Authority {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let mut params = CertificateParams::new(Vec::<String>::new()).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
@@ -32,7 +32,7 @@ impl Authority {
     }
 
     /// Files of a certificate for this host.
-    fn files(&self, name: &str) -> Files {
+    pub(crate) fn files(&self, name: &str) -> Files {
         let params = CertificateParams::new(vec!["localhost".into(), "127.0.0.1".into()]).unwrap();
         let key = KeyPair::generate().unwrap();
         let cert = params.signed_by(&key, &self.issuer).unwrap();
