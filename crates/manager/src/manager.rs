@@ -5,6 +5,7 @@ use crate::config::{Config, DatabaseConfig};
 use crate::grpc::{self, Grpc};
 use crate::jobs::{Jobs, Keeper};
 use crate::metrics::Counts;
+use crate::oauth::Providers;
 use crate::peers::Peers;
 use crate::rest::Rest;
 use crate::retention::Retention;
@@ -87,8 +88,8 @@ pub enum BuildError {
     /// The database can't be used.
     #[error(transparent)]
     Store(#[from] OpenError),
-    /// The key for sessions or for jobs can't be read or kept.
-    #[error("can't keep the keys for sessions and jobs in the database")]
+    /// A key for sessions, jobs or identity providers can't be read or kept.
+    #[error("can't keep the manager's keys in the database")]
     Key(#[source] DbErr),
     /// The token of the environment can't be kept.
     #[error("can't keep the token of DRAGONFLY_PAT in the database")]
@@ -145,6 +146,8 @@ impl Manager {
         let retention = Retention::new(store.clone());
         retention.round(Time::now()).await;
         let users = users(&config, &store, hasher).await?;
+        let providers = Providers::new(store.clone(), config.auth.plain_http).await;
+        let providers = providers.map_err(BuildError::Key)?;
         let wake = Wake::new();
         let clusters = Clusters::new(store.clone(), wake.clone(), config.look_after);
         let peers = Peers::new(store.clone(), clusters.clone());
@@ -179,6 +182,7 @@ impl Manager {
                 peers,
                 wake,
                 users: Arc::new(users),
+                providers,
                 counts,
                 realm: config.auth.realm.into(),
                 trusted_proxies: config.rest.trusted_proxies.into(),
