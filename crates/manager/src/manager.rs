@@ -130,8 +130,7 @@ impl RunError {
 impl Manager {
     /// Takes the data directory, binds every socket, opens the store, which it waits for, and writes the first start's rows.
     pub async fn build(config: Config) -> Result<Self, BuildError> {
-        config.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
-        check_initial(&config)?;
+        check(&config)?;
         let grpc_tls = server_tls("grpc", config.grpc.tls.as_ref())?;
         let rest_tls = server_tls("rest", config.rest.tls.as_ref())?;
         let data_dir = data_dir(&config)?;
@@ -140,14 +139,12 @@ impl Manager {
         let metrics = Metrics::new();
         let ops = ops_socket(&config, &metrics)?;
         let store = Store::open(&config.database).await?;
-        let hasher = Hasher::new().await.map_err(hash_error)?;
-        seed_once(&store, &hasher, config.initial_root_password.as_ref()).await?;
-        first_token(&store, config.first_token.as_ref()).await?;
+        let hasher = first_rows(&config, &store).await?;
         let retention = Retention::new(store.clone());
         retention.round(Time::now()).await;
         let users = users(&config, &store, hasher).await?;
-        let providers = Providers::new(store.clone(), config.auth.plain_http).await;
-        let providers = providers.map_err(BuildError::Key)?;
+        let providers = Providers::new(store.clone(), config.auth.plain_http);
+        let providers = providers.await.map_err(BuildError::Key)?;
         let wake = Wake::new();
         let clusters = Clusters::new(store.clone(), wake.clone(), config.look_after);
         let peers = Peers::new(store.clone(), clusters.clone());
@@ -276,6 +273,14 @@ fn data_dir(config: &Config) -> Result<Option<DataDir>, fs::Error> {
     }
 }
 
+/// Writes what a first start finds, and returns what has hashed its password.
+async fn first_rows(config: &Config, store: &Store) -> Result<Hasher, BuildError> {
+    let hasher = Hasher::new().await.map_err(hash_error)?;
+    seed_once(store, &hasher, config.initial_root_password.as_ref()).await?;
+    first_token(store, config.first_token.as_ref()).await?;
+    Ok(hasher)
+}
+
 /// The users, whose sessions are signed with the configured key, or with the one in the database.
 async fn users(config: &Config, store: &Store, hasher: Hasher) -> Result<Users, BuildError> {
     let key = match &config.auth.key {
@@ -298,8 +303,9 @@ fn server_tls(server: &'static str, files: Option<&tls::Files>) -> Result<Option
         .map_err(|source| BuildError::Tls { server, source })
 }
 
-/// Whether what the environment gives to the first start can be used.
-fn check_initial(config: &Config) -> Result<(), BuildError> {
+/// Says what is odd, and whether what the environment gives to the first start can be used.
+fn check(config: &Config) -> Result<(), BuildError> {
+    config.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
     let chars = |secret: &SecretString| secret.expose_secret().chars().count();
     if let Some(password) = &config.initial_root_password
         && !PASSWORD_CHARS.contains(&chars(password))
