@@ -2,7 +2,7 @@
 //! seed peers are alive and tells each peer the schedulers of its one cluster. It chooses no parents and moves no bytes.
 //!
 //! Two doors, one room: `grpc` for schedulers and peers, `rest` for people and scripts; behind both `clusters`,
-//! `members`, `placement` with the pure `scopes`, `jobs`, `peers`, `users` and `audit`; below them the `store`, and `wake`, by
+//! `members`, `placement` with the pure `scopes`, `jobs`, `peers`, `users` with `oauth`, and `audit`; below them the `store`, and `wake`, by
 //! which several managers on one database tell each other what changed.
 //!
 //! [`ca`] makes the certificates with which all of them know each other; it needs no running manager.
@@ -21,12 +21,14 @@ mod jobs;
 mod manager;
 mod members;
 mod metrics;
+mod oauth;
 mod peers;
 mod placement;
 mod rest;
 mod retention;
 mod rows;
 mod scopes;
+mod seal;
 mod settings;
 mod store;
 mod users;

@@ -5,6 +5,7 @@ use crate::config::{Config, DatabaseConfig};
 use crate::grpc::{self, Grpc};
 use crate::jobs::{Jobs, Keeper};
 use crate::metrics::Counts;
+use crate::oauth::Providers;
 use crate::peers::Peers;
 use crate::rest::Rest;
 use crate::retention::Retention;
@@ -87,8 +88,8 @@ pub enum BuildError {
     /// The database can't be used.
     #[error(transparent)]
     Store(#[from] OpenError),
-    /// The key for sessions or for jobs can't be read or kept.
-    #[error("can't keep the keys for sessions and jobs in the database")]
+    /// A key for sessions, jobs or identity providers can't be read or kept.
+    #[error("can't keep the manager's keys in the database")]
     Key(#[source] DbErr),
     /// The token of the environment can't be kept.
     #[error("can't keep the token of DRAGONFLY_PAT in the database")]
@@ -129,8 +130,7 @@ impl RunError {
 impl Manager {
     /// Takes the data directory, binds every socket, opens the store, which it waits for, and writes the first start's rows.
     pub async fn build(config: Config) -> Result<Self, BuildError> {
-        config.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
-        check_initial(&config)?;
+        check(&config)?;
         let grpc_tls = server_tls("grpc", config.grpc.tls.as_ref())?;
         let rest_tls = server_tls("rest", config.rest.tls.as_ref())?;
         let data_dir = data_dir(&config)?;
@@ -139,12 +139,12 @@ impl Manager {
         let metrics = Metrics::new();
         let ops = ops_socket(&config, &metrics)?;
         let store = Store::open(&config.database).await?;
-        let hasher = Hasher::new().await.map_err(hash_error)?;
-        seed_once(&store, &hasher, config.initial_root_password.as_ref()).await?;
-        first_token(&store, config.first_token.as_ref()).await?;
+        let hasher = first_rows(&config, &store).await?;
         let retention = Retention::new(store.clone());
         retention.round(Time::now()).await;
         let users = users(&config, &store, hasher).await?;
+        let providers = Providers::new(store.clone(), config.auth.plain_http);
+        let providers = providers.await.map_err(BuildError::Key)?;
         let wake = Wake::new();
         let clusters = Clusters::new(store.clone(), wake.clone(), config.look_after);
         let peers = Peers::new(store.clone(), clusters.clone());
@@ -180,6 +180,7 @@ impl Manager {
                 peers,
                 wake,
                 users: Arc::new(users),
+                providers,
                 counts,
                 realm: config.auth.realm.into(),
                 trusted_proxies: config.rest.trusted_proxies.into(),
@@ -273,6 +274,14 @@ fn data_dir(config: &Config) -> Result<Option<DataDir>, fs::Error> {
     }
 }
 
+/// Writes what a first start finds, and returns what has hashed its password.
+async fn first_rows(config: &Config, store: &Store) -> Result<Hasher, BuildError> {
+    let hasher = Hasher::new().await.map_err(hash_error)?;
+    seed_once(store, &hasher, config.initial_root_password.as_ref()).await?;
+    first_token(store, config.first_token.as_ref()).await?;
+    Ok(hasher)
+}
+
 /// The users, whose sessions are signed with the configured key, or with the one in the database.
 async fn users(config: &Config, store: &Store, hasher: Hasher) -> Result<Users, BuildError> {
     let key = match &config.auth.key {
@@ -295,8 +304,9 @@ fn server_tls(server: &'static str, files: Option<&tls::Files>) -> Result<Option
         .map_err(|source| BuildError::Tls { server, source })
 }
 
-/// Whether what the environment gives to the first start can be used.
-fn check_initial(config: &Config) -> Result<(), BuildError> {
+/// Says what is odd, and whether what the environment gives to the first start can be used.
+fn check(config: &Config) -> Result<(), BuildError> {
+    config.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
     let chars = |secret: &SecretString| secret.expose_secret().chars().count();
     if let Some(password) = &config.initial_root_password
         && !PASSWORD_CHARS.contains(&chars(password))

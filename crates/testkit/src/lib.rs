@@ -12,6 +12,8 @@ pub mod image;
 pub mod lab;
 pub mod manifests;
 pub mod mariadb;
+mod npm;
+pub mod oidc;
 pub mod origin;
 pub mod packages;
 pub mod pki;

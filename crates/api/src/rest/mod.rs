@@ -18,6 +18,7 @@ mod cluster_match;
 mod job;
 mod job_args;
 mod member;
+mod oauth;
 mod peer;
 mod setting;
 mod user;
@@ -47,6 +48,7 @@ pub use member::{
     CreateScheduler, CreateSeedPeer, FEATURE_PREHEAT, FEATURE_SCHEDULE, MemberState, Scheduler, SchedulerConfig,
     SchedulerFilter, SeedPeer, SeedPeerFilter, SeedPeerType, UpdateScheduler, UpdateSeedPeer,
 };
+pub use oauth::{ANYBODY, CreateOauth, Oauth, OauthFilter, SignInWay, UpdateOauth};
 pub use peer::{CreatePeer, Peer, PeerFilter, PeerType};
 pub use setting::{CreateSetting, Setting, SettingFilter, UpdateSetting};
 pub use user::{PASSWORD_CHARS, ResetPassword, Session, SignIn};

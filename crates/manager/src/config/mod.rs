@@ -118,6 +118,8 @@ pub struct AuthConfig {
     pub force_password_change: bool,
     /// Whether scripts of a page may read the cookie.
     pub cookie_readable: bool,
+    /// Whether identity providers may be asked without TLS.
+    pub plain_http: bool,
 }
 
 impl AuthConfig {
@@ -192,6 +194,7 @@ impl TryFrom<Raw> for Config {
                 refresh: raw.auth.jwt.max_refresh,
                 force_password_change: raw.auth.force_password_change,
                 cookie_readable: raw.auth.cookie.readable,
+                plain_http: raw.auth.oauth.plain_http,
             },
             initial_root_password: None,
             first_token: None,

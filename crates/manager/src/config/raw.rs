@@ -164,8 +164,19 @@ config_section! {
         jwt: Jwt = Jwt::default(),
         /// The session's cookie.
         cookie: Cookie = Cookie::default(),
+        /// Identity providers.
+        oauth: OauthClient = OauthClient::default(),
         /// Whether the initial password `dragonfly` opens nothing but the setting of another one. Only for labs: false.
         force_password_change: bool = true,
+    }
+}
+
+config_section! {
+    /// Signing in by identity providers, which are entries of `/api/v1/oauth`.
+    OauthClient {
+        /// Whether they may be asked without TLS, so that codes and secrets can be read on the way. Only for labs: true.
+        #[serde(rename = "plainHTTP")]
+        plain_http: bool = false,
     }
 }
 

@@ -16,7 +16,6 @@ mod keeper;
 mod order;
 mod rate;
 mod report;
-mod seal;
 mod seat;
 mod targets;
 mod view;
@@ -29,13 +28,13 @@ pub(crate) use seat::Seat;
 use crate::clusters::Clusters;
 use crate::error::Error;
 use crate::rows;
+use crate::seal::{Purpose, Sealer};
 use crate::store::entity::{job, user};
 use crate::store::{Store, Time};
 use crate::wake::{Topic, Wake};
 use dragonfly_api::rest::{Check, JobState, JobType, UpdateJob};
 use sea_orm::ActiveValue::Set;
 use sea_orm::{ActiveModelTrait, DbErr, IntoActiveModel};
-use seal::Sealer;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -61,7 +60,7 @@ pub(crate) struct Jobs {
 impl Jobs {
     /// With the key in the database.
     pub(crate) async fn new(store: &Store, clusters: Clusters, wake: Wake, lease: Duration) -> Result<Self, DbErr> {
-        let sealer = Arc::new(Sealer::of(store, Time::now()).await?);
+        let sealer = Arc::new(Sealer::of(store, Purpose::Jobs, Time::now()).await?);
         Ok(Self {
             store: store.clone(),
             clusters,

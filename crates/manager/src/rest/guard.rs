@@ -40,6 +40,29 @@ impl CookieRules {
         self.cookie("", 0)
     }
 
+    /// Name of the cookie that a browser carries to an identity provider and back.
+    pub(super) const TICKET: &str = "dragonfly_sign_in";
+
+    /// The cookie of a sign-in under way. Unlike a session's it comes along when the provider sends the browser back.
+    pub(super) fn ticket(self, sealed: &str) -> HeaderValue {
+        self.lax(sealed, crate::oauth::TTL.as_secs())
+    }
+
+    /// The cookie that ends the one of a sign-in.
+    pub(super) fn ticket_removal(self) -> HeaderValue {
+        self.lax("", 0)
+    }
+
+    fn lax(self, sealed: &str, seconds: u64) -> HeaderValue {
+        let secure = if self.secure { "; Secure" } else { "" };
+        let name = Self::TICKET;
+        let text =
+            format!("{name}={sealed}; Path=/api/v1/users/signin; Max-Age={seconds}; SameSite=Lax; HttpOnly{secure}");
+        let mut value = HeaderValue::try_from(text).expect("what is sealed is written in hex");
+        value.set_sensitive(true);
+        value
+    }
+
     fn cookie(self, token: &str, seconds: i64) -> HeaderValue {
         let mut text = format!("{COOKIE_NAME}={token}; Path=/; Max-Age={seconds}; SameSite=Strict");
         if !self.readable {
@@ -79,7 +102,9 @@ pub(super) fn rule<'a>(method: &Method, path: &'a str) -> Rule<'a> {
     let rest: Vec<&str> = segments.collect();
     let id = rest.first().and_then(|id| id.parse().ok());
     match (method.as_str(), object, rest.as_slice(), id) {
-        ("POST", "users", ["signin"], _) | ("GET" | "HEAD", "openapi.json", [], _) => Rule::Open,
+        ("POST" | "GET" | "HEAD", "users", ["signin"], _)
+        | ("GET" | "HEAD", "users", ["signin", _] | ["signin", _, "callback"], _)
+        | ("GET" | "HEAD", "openapi.json", [], _) => Rule::Open,
         ("POST", "users", ["signout"], _) | ("POST", "users", [_, "reset_password"], Some(_)) => Rule::Session,
         ("GET" | "HEAD" | "PATCH", "users", [_], Some(id))
         | ("GET" | "HEAD", "users", [_, "roles"], Some(id))
@@ -118,6 +143,14 @@ pub(super) async fn guard(State(rest): State<Rest>, mut request: Request, next: 
     audit::recorded(&rest, Some(&caller), request, next).await
 }
 
+impl Rest {
+    /// Who calls where anybody may, if he has a session and may work.
+    pub(super) async fn present(&self, headers: &HeaderMap) -> Option<Caller> {
+        let caller = known(self, headers).await.ok()?;
+        check(self, Rule::Own, &caller).await.ok().map(|()| caller)
+    }
+}
+
 async fn known(rest: &Rest, headers: &HeaderMap) -> Result<Caller, Error> {
     let token = token(headers).ok_or(Error::NotSignedIn)?;
     rest.users.authenticate(token, Time::now()).await
@@ -148,16 +181,19 @@ fn token(headers: &HeaderMap) -> Option<&str> {
         .and_then(|value| value.split_once(' '))
         .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
         .map(|(_, token)| token.trim());
-    bearer.or_else(|| {
-        headers
-            .get_all(COOKIE)
-            .iter()
-            .filter_map(|value| value.to_str().ok())
-            .flat_map(|value| value.split(';'))
-            .filter_map(|pair| pair.trim().split_once('='))
-            .find(|(name, _)| *name == COOKIE_NAME)
-            .map(|(_, token)| token)
-    })
+    bearer.or_else(|| cookie(headers, COOKIE_NAME))
+}
+
+/// The cookie of this name.
+pub(super) fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers
+        .get_all(COOKIE)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(';'))
+        .filter_map(|pair| pair.trim().split_once('='))
+        .find(|(found, _)| *found == name)
+        .map(|(_, value)| value)
 }
 
 #[cfg(test)]
@@ -188,7 +224,9 @@ mod tests {
         let right = |object, action| Rule::Right(object, action);
         let (get, post, delete) = (Method::GET, Method::POST, Method::DELETE);
         assert_eq!(rule(&post, "/users/signin"), Rule::Open);
-        assert_eq!(rule(&get, "/users/signin"), right("users", Action::Read));
+        assert_eq!(rule(&get, "/users/signin"), Rule::Open);
+        assert_eq!(rule(&get, "/users/signin/github/callback"), Rule::Open);
+        assert_eq!(rule(&get, "/users/signin/github/x"), right("users", Action::Read));
         assert_eq!(rule(&post, "/users/signin/x"), right("users", Action::Write));
         assert_eq!(rule(&post, "/users/signup"), right("users", Action::Write));
         assert_eq!(rule(&post, "/users/7/reset_password"), Rule::Session);

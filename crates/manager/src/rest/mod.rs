@@ -15,6 +15,7 @@ mod guard;
 mod input;
 mod jobs;
 mod json;
+mod oauth;
 mod openapi;
 mod origin;
 mod page;
@@ -30,6 +31,7 @@ mod users;
 use crate::clusters::Clusters;
 use crate::jobs::Jobs;
 use crate::metrics::Counts;
+use crate::oauth::Providers;
 use crate::peers::Peers;
 use crate::store::Store;
 use crate::users::Users;
@@ -64,6 +66,7 @@ pub(crate) struct Rest {
     pub(crate) peers: Peers,
     pub(crate) wake: Wake,
     pub(crate) users: Arc<Users>,
+    pub(crate) providers: Providers,
     pub(crate) counts: Counts,
     /// Shown to those who have to sign in.
     pub(crate) realm: Arc<str>,
@@ -164,6 +167,7 @@ fn api(about: impl Fn(Topic, OpenApiRouter<Rest>) -> OpenApiRouter<Rest>) -> Ope
         .merge(about(Topic::Applications, applications::routes()))
         .merge(peers::routes())
         .merge(users::routes())
+        .merge(oauth::routes())
         .merge(roles::routes())
         .merge(tokens::routes())
         .merge(audit::routes())

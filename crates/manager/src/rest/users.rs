@@ -117,7 +117,7 @@ pub(super) async fn reset_password(
     Ok([(SET_COOKIE, rest.cookie().removal())])
 }
 
-fn attempt(from: SocketAddr) -> Attempt {
+pub(super) fn attempt(from: SocketAddr) -> Attempt {
     Attempt {
         from: from.ip(),
         now: Time::now(),

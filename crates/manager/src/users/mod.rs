@@ -5,6 +5,7 @@
 //! read from the store at each request, so what one manager changes holds at once on all.
 
 mod accounts;
+mod identities;
 mod password;
 mod rights;
 mod roles;
@@ -12,6 +13,7 @@ mod session;
 mod throttle;
 mod tokens;
 
+pub(crate) use identities::Identity;
 pub(crate) use password::{Error as HashError, Hasher};
 pub(crate) use rights::{ACTIONS, Action, OBJECTS};
 pub(crate) use session::{Lasting, Sessions, key_in};

@@ -181,6 +181,14 @@ pub(super) async fn grant_if_there(
     Ok(())
 }
 
+/// Gives a role if it exists, by nobody's right but that of the operator who lets people join.
+pub(super) async fn give_if_there(transaction: &DatabaseTransaction, user: i64, name: &str) -> Result<(), Error> {
+    if let Some(role) = named(transaction, name).await? {
+        held(user, role.id).insert(transaction).await?;
+    }
+    Ok(())
+}
+
 /// A role that the caller may change: not root's, and none that permits more than he may.
 async fn changeable(transaction: &DatabaseTransaction, caller: &Caller, name: &str) -> Result<Model, Error> {
     let role = find(transaction, name).await?;

@@ -47,7 +47,16 @@ impl Throttle {
 
     /// Counts an attempt, or says how long to wait.
     pub(crate) fn check(&self, address: IpAddr, name: &str) -> Result<(), Duration> {
-        for key in [Key::Address(network(address)), Key::Name(name.to_owned())] {
+        self.count([Key::Address(network(address)), Key::Name(name.to_owned())])
+    }
+
+    /// Counts an attempt by somebody who gives no name.
+    pub(crate) fn check_address(&self, address: IpAddr) -> Result<(), Duration> {
+        self.count([Key::Address(network(address))])
+    }
+
+    fn count(&self, keys: impl IntoIterator<Item = Key>) -> Result<(), Duration> {
+        for key in keys {
             let quota = Quota::with_period(PERIOD)
                 .expect("the period is not zero")
                 .allow_burst(BURST);

@@ -6,9 +6,12 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
-/// What anybody may ask: to sign in, whether the manager can work, and this description.
-const OPEN: [&str; 4] = [
+/// What anybody may ask: to sign in, by a password or an identity provider, whether the manager can work, and this description.
+const OPEN: [&str; 7] = [
     "POST /api/v1/users/signin",
+    "GET /api/v1/users/signin",
+    "GET /api/v1/users/signin/{provider}",
+    "GET /api/v1/users/signin/{provider}/callback",
     "GET /api/v1/openapi.json",
     "GET /swagger/doc.json",
     "GET /healthy",

@@ -38,6 +38,7 @@ const TAGS: &[(&str, &str)] = &[
     ("peers", "Peers, as the schedulers of their clusters report them"),
     ("jobs", "Jobs: what schedulers are asked to do, and what came of it"),
     ("users", "Users, signing in and out, their sessions and roles"),
+    ("oauth", "Identity providers by which people sign in"),
     ("roles", "Roles, which bundle rights"),
     ("permissions", "The rights that there are"),
     ("personal-access-tokens", "Tokens by which scripts act for a user"),

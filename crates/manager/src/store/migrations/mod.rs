@@ -4,6 +4,7 @@ mod m0001_first;
 mod m0002_access;
 mod m0003_audit;
 mod m0004_jobs;
+mod m0005_oauth;
 
 use sea_orm_migration::{MigrationTrait, MigratorTrait};
 
@@ -16,6 +17,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0002_access::Migration),
             Box::new(m0003_audit::Migration),
             Box::new(m0004_jobs::Migration),
+            Box::new(m0005_oauth::Migration),
         ]
     }
 }
