@@ -61,6 +61,16 @@ pub struct Addresses {
     pub metrics: Option<SocketAddr>,
 }
 
+impl Addresses {
+    fn of(rest: &TcpListener, grpc: &TcpListener, ops: Option<&(TcpListener, Metrics)>) -> Self {
+        Self {
+            rest: bound(rest),
+            grpc: bound(grpc),
+            metrics: ops.map(|(listener, _)| bound(listener)),
+        }
+    }
+}
+
 /// Why a manager can't be built.
 #[derive(Debug, thiserror::Error)]
 pub enum BuildError {
@@ -155,11 +165,7 @@ impl Manager {
         let link = |redis| Link::new(redis, wake.clone(), counts.redis.clone());
         let link = config.redis.map(link);
         Ok(Self {
-            addresses: Addresses {
-                rest: bound(&rest_listener),
-                grpc: bound(&grpc_listener),
-                metrics: ops.as_ref().map(|(listener, _)| bound(listener)),
-            },
+            addresses: Addresses::of(&rest_listener, &grpc_listener, ops.as_ref()),
             grpc: Grpc {
                 store: store.clone(),
                 clusters: clusters.clone(),
