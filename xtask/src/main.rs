@@ -5,6 +5,7 @@
 mod bench;
 mod cargo;
 mod check;
+mod console;
 mod contract;
 mod deps;
 mod lab;

@@ -21,6 +21,19 @@ pub struct Permission {
     pub action: String,
 }
 
+/// Whose session a request carries, and what it opens.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct CurrentSession {
+    /// Id of the user.
+    pub user_id: u64,
+    /// Name of the user.
+    pub user_name: String,
+    /// Whether all that it opens yet is the setting of another password.
+    pub password_change_required: bool,
+    /// What the user's roles permit.
+    pub permissions: Vec<Permission>,
+}
+
 /// A role to be made.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct CreateRole {

@@ -24,7 +24,8 @@ mod setting;
 mod user;
 
 pub use access::{
-    CreateRole, CreateToken, Permission, PersonalAccessToken, TokenFilter, TokenState, UpdateToken, UserSession,
+    CreateRole, CreateToken, CurrentSession, Permission, PersonalAccessToken, TokenFilter, TokenState, UpdateToken,
+    UserSession,
 };
 pub use account::{CreateUser, UpdateUser, User, UserFilter, UserState};
 pub use address::{Address, AddressSought};

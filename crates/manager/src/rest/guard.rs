@@ -105,7 +105,9 @@ pub(super) fn rule<'a>(method: &Method, path: &'a str) -> Rule<'a> {
         ("POST" | "GET" | "HEAD", "users", ["signin"], _)
         | ("GET" | "HEAD", "users", ["signin", _] | ["signin", _, "callback"], _)
         | ("GET" | "HEAD", "openapi.json", [], _) => Rule::Open,
-        ("POST", "users", ["signout"], _) | ("POST", "users", [_, "reset_password"], Some(_)) => Rule::Session,
+        ("POST", "users", ["signout"], _)
+        | ("POST", "users", [_, "reset_password"], Some(_))
+        | ("GET" | "HEAD", "session", [], _) => Rule::Session,
         ("GET" | "HEAD" | "PATCH", "users", [_], Some(id))
         | ("GET" | "HEAD", "users", [_, "roles"], Some(id))
         | ("GET" | "HEAD" | "DELETE", "users", [_, "sessions"], Some(id))
@@ -231,6 +233,8 @@ mod tests {
         assert_eq!(rule(&post, "/users/signup"), right("users", Action::Write));
         assert_eq!(rule(&post, "/users/7/reset_password"), Rule::Session);
         assert_eq!(rule(&post, "/users/refresh_token"), Rule::Own);
+        assert_eq!(rule(&get, "/session"), Rule::Session);
+        assert_eq!(rule(&delete, "/session"), right("session", Action::Write));
         assert_eq!(rule(&get, "/users/7"), Rule::Oneself(7, Action::Read));
         assert_eq!(rule(&delete, "/users/7"), right("users", Action::Write));
         assert_eq!(rule(&Method::PUT, "/users/7/roles/root"), right("users", Action::Write));

@@ -1,4 +1,4 @@
-//! The door for people, consoles and scripts: `/api/v1`, `/oapi/v1` and `/healthy`.
+//! The door for people, consoles and scripts: `/api/v1`, `/oapi/v1` and `/healthy`, and the console itself.
 //!
 //! Every path under `/api/v1` and `/oapi/v1` needs a right, but the few that [`guard`] excepts. Handlers parse, ask the room
 //! behind, answer.
@@ -7,6 +7,7 @@ mod applications;
 mod audit;
 mod clusters;
 mod configs;
+mod console;
 mod document;
 mod error;
 mod events;
@@ -25,6 +26,7 @@ mod scheduler_clusters;
 mod schedulers;
 mod seed_peer_clusters;
 mod seed_peers;
+mod session;
 mod tokens;
 mod users;
 
@@ -109,7 +111,7 @@ impl Rest {
             .merge(outside)
             .merge(document::reader())
             .method_not_allowed_fallback(|| async { Problem::method_not_allowed() })
-            .fallback(|| async { Problem::no_such_page() })
+            .fallback(console::answer)
             .layer(DefaultBodyLimit::max(MAX_BODY_BYTES));
         let router = match self.origins.as_slice() {
             [] => router,
@@ -168,6 +170,7 @@ fn api(about: impl Fn(Topic, OpenApiRouter<Rest>) -> OpenApiRouter<Rest>) -> Ope
         .merge(peers::routes())
         .merge(users::routes())
         .merge(oauth::routes())
+        .merge(session::routes())
         .merge(roles::routes())
         .merge(tokens::routes())
         .merge(audit::routes())

@@ -6,7 +6,7 @@
 use super::{Caller, Credential, Error, Users, tokens};
 use crate::error::{Error as Refusal, row_id};
 use crate::store::entity::{role_permission, user_role};
-use dragonfly_api::rest::{Permission, Problems};
+use dragonfly_api::rest::{CurrentSession, Permission, Problems};
 use sea_orm::sea_query::{Expr, ExprTrait, Query, SelectStatement, SimpleExpr};
 use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder};
 
@@ -84,6 +84,16 @@ impl Users {
             return Ok(());
         }
         Err(forbidden(caller.name.clone()))
+    }
+
+    /// Whose session this is. Of somebody who has to set another password, what he may do afterwards.
+    pub(crate) async fn current(&self, caller: &Caller) -> Result<CurrentSession, Error> {
+        Ok(CurrentSession {
+            user_id: caller.id,
+            user_name: caller.name.clone(),
+            password_change_required: caller.at_work().is_err(),
+            permissions: of_user(self.store.db(), caller.id).await?,
+        })
     }
 
     /// Every right that can be given.

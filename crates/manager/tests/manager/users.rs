@@ -6,7 +6,7 @@ use reqwest::{Method, StatusCode};
 use serde_json::json;
 
 /// Every route under /api/v1 but the sign-in. Those to sign out with are last: they end the session.
-const ROUTES: [(&str, &str); 66] = [
+const ROUTES: [(&str, &str); 67] = [
     ("GET", "/users"),
     ("POST", "/users"),
     ("POST", "/users/signup"),
@@ -19,6 +19,7 @@ const ROUTES: [(&str, &str); 66] = [
     ("GET", "/users/1/sessions"),
     ("DELETE", "/users/1/sessions"),
     ("DELETE", "/users/1/sessions/x"),
+    ("GET", "/session"),
     ("GET", "/roles"),
     ("POST", "/roles"),
     ("GET", "/roles/guest"),
@@ -161,7 +162,7 @@ async fn the_default_passwords_session_may_only_set_another_password(engine: Eng
     let root = room.signed_in("root", "dragonfly").await;
     for (method, path, status) in statuses(&root).await {
         let expected = match path {
-            "/users/signout" => StatusCode::OK,
+            "/users/signout" | "/session" => StatusCode::OK,
             // The body of the probe lacks the passwords.
             "/users/1/reset_password" => StatusCode::UNPROCESSABLE_ENTITY,
             _ => StatusCode::FORBIDDEN,
@@ -169,6 +170,8 @@ async fn the_default_passwords_session_may_only_set_another_password(engine: Eng
         assert_eq!(status, expected, "{method} {path}");
     }
     let root = room.signed_in("root", "dragonfly").await;
+    let session = root.get("/api/v1/session").await.ok();
+    assert_eq!(session["password_change_required"], true, "{session}");
     let answer = root.get("/api/v1/clusters").await;
     assert_eq!(answer.body["code"], "password_change_required");
     let reset = "/api/v1/users/1/reset_password";
@@ -265,6 +268,18 @@ async fn a_guest_may_look_and_not_touch_and_a_user_without_role_may_do_nothing(e
     let guest = room.signed_in("guest-1", PASSWORD).await;
     guest.get("/api/v1/clusters").await.ok();
     guest.get("/api/v1/seed-peers").await.ok();
+    let session = guest.get("/api/v1/session").await.ok();
+    assert_eq!(session["user_name"], "guest-1");
+    assert_eq!(session["password_change_required"], false);
+    let permissions = session["permissions"].as_array().unwrap();
+    assert!(
+        permissions.contains(&json!({"object": "clusters", "action": "read"})),
+        "{session}"
+    );
+    assert!(
+        permissions.iter().all(|permission| permission["action"] == "read"),
+        "{session}"
+    );
     for (method, path, status) in statuses(&guest).await {
         // What is his own, he may change.
         let own = [

@@ -7,7 +7,7 @@ pub(super) mod values;
 use super::guard::{self, Rule};
 use super::{api, open_api, outside};
 use crate::users::{Action, tokens_open};
-use dragonfly_api::rest::{Errors, Message};
+use dragonfly_api::rest::{AddressSought, Errors, Message};
 use http::Method;
 use utoipa::openapi::path::{Operation, ParameterIn, PathItem};
 use utoipa::openapi::response::{Response, ResponseBuilder, Responses};
@@ -39,6 +39,7 @@ const TAGS: &[(&str, &str)] = &[
     ("jobs", "Jobs: what schedulers are asked to do, and what came of it"),
     ("users", "Users, signing in and out, their sessions and roles"),
     ("oauth", "Identity providers by which people sign in"),
+    ("session", "The session that a request carries"),
     ("roles", "Roles, which bundle rights"),
     ("permissions", "The rights that there are"),
     ("personal-access-tokens", "Tokens by which scripts act for a user"),
@@ -250,6 +251,9 @@ fn common(components: &mut Components) {
         .schemas
         .insert(Message::name().into_owned(), Message::schema());
     components.schemas.insert(Errors::name().into_owned(), Errors::schema());
+    // Queries alone refer to it, and what they refer to is not collected.
+    let address = AddressSought::name().into_owned();
+    components.schemas.insert(address, AddressSought::schema());
     let responses = [
         ("BadRequest", message("The body can't be read to its end")),
         (

@@ -1,0 +1,25 @@
+import { expect, it } from 'vitest';
+import { bytes, distance, percent } from './format';
+
+it('shows bytes in the unit that suits them', () => {
+  expect([0, 1023, 1024, 1536, 100 * 1024, 64 * 1024 ** 2].map(bytes)).toEqual([
+    '0 B',
+    '1023 B',
+    '1.0 KiB',
+    '1.5 KiB',
+    '100 KiB',
+    '64.0 MiB',
+  ]);
+});
+
+it('says how far away a moment is', () => {
+  const now = new Date('2026-01-02T00:00:00Z');
+  expect(distance(new Date('2026-01-01T23:59:50Z'), now, 'en')).toBe('10 seconds ago');
+  expect(distance(new Date('2026-01-02T02:30:00Z'), now, 'en')).toBe('in 2 hours');
+  expect(distance(now, now, 'en')).toBe('now');
+});
+
+it('counts nothing of nothing as nothing', () => {
+  expect(percent(0, 0)).toBe(0);
+  expect(percent(1, 3)).toBe(33);
+});

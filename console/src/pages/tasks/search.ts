@@ -1,0 +1,65 @@
+import type { Schemas } from '@/api/client';
+
+/** By what a content is searched. */
+export type SearchBy = 'url' | 'id' | 'image';
+
+export function searchJob(by: SearchBy, text: string): Schemas['CreateJob'] {
+  switch (by) {
+    case 'url':
+      return { type: 'get_task', args: { url: text } };
+    case 'id':
+      return { type: 'get_task', args: { task_id: text } };
+    case 'image':
+      return { type: 'get_image_distribution', args: { type: 'image', url: text } };
+  }
+}
+
+/** A host that holds something of a content. */
+export interface Holder {
+  clusterId: number;
+  hostname: string;
+  ip: string;
+  isSeed: boolean;
+  isComplete: boolean;
+}
+
+export function holders(works: Schemas['WorkState'][]): Holder[] {
+  return works
+    .flatMap(({ results }) => results)
+    .flatMap((result) => ('peers' in result && !('image' in result) ? result.peers.map(holderIn(result)) : []));
+}
+
+function holderIn({ scheduler_cluster_id: clusterId }: { scheduler_cluster_id: number }) {
+  return ({ hostname, ip, host_type, task_finished }: Schemas['TaskPeer']): Holder => ({
+    clusterId,
+    hostname,
+    ip,
+    isSeed: host_type === 'super',
+    isComplete: task_finished,
+  });
+}
+
+/** A host, and how much of an image it holds. */
+export interface ImageHolder {
+  clusterId: number;
+  hostname: string;
+  ip: string;
+  layers: number;
+  ofLayers: number;
+}
+
+export function imageHolders(works: Schemas['WorkState'][]): ImageHolder[] {
+  return works
+    .flatMap(({ results }) => results)
+    .flatMap((result) =>
+      'image' in result
+        ? result.peers.map(({ hostname, ip, cached_layers, scheduler_cluster_id: clusterId }) => ({
+            clusterId,
+            hostname,
+            ip,
+            layers: cached_layers.filter(({ is_finished }) => is_finished).length,
+            ofLayers: result.image.layers.length,
+          }))
+        : [],
+    );
+}

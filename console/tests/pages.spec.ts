@@ -1,0 +1,65 @@
+import AxeBuilder from '@axe-core/playwright';
+import { expect, test, type Page } from '@playwright/test';
+import { readFileSync } from 'node:fs';
+
+const PAGES = [
+  '/clusters',
+  '/clusters/1',
+  '/clusters/1?part=members',
+  '/clusters/1?part=placement',
+  '/clusters/1?part=helm',
+  '/clusters/1?part=blockLists',
+  '/clusters/1/edit',
+  '/clusters/new',
+  '/topology',
+  '/placement',
+  '/peers',
+  '/jobs',
+  '/jobs/new',
+  '/tasks',
+  '/applications',
+  '/settings',
+  '/users',
+  '/users/1',
+  '/roles',
+  '/roles/guest',
+  '/tokens',
+  '/audits',
+  '/profile',
+  '/nowhere',
+];
+
+test.beforeEach(async ({ page }) => {
+  page.setDefaultTimeout(10_000);
+  const file = process.env.DRAGONFLY_PASSWORD_FILE;
+  if (!file) {
+    throw new Error('DRAGONFLY_PASSWORD_FILE must name the file with root’s password, which `dragonfly up` writes');
+  }
+  await page.goto('/');
+  await page.getByLabel('User name').fill('root');
+  await page.locator('input[type=password]').fill(readFileSync(file, 'utf8').trim());
+  await page.getByRole('button', { name: 'Sign in' }).click();
+  await page.waitForURL('**/clusters');
+});
+
+for (const colorScheme of ['light', 'dark'] as const) {
+  test(`every page is accessible and fits 360 pixels in ${colorScheme} colours`, async ({ page }) => {
+    test.setTimeout(120_000);
+    await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
+    await page.setViewportSize({ width: 360, height: 740 });
+    for (const path of PAGES) {
+      await open(page, path);
+      const { violations } = await new AxeBuilder({ page }).analyze();
+      const found = violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(' | ')}`);
+      expect.soft(found, path).toEqual([]);
+      const width = await page.evaluate(() => document.documentElement.scrollWidth);
+      expect.soft(width, `width of ${path}`).toBeLessThanOrEqual(360);
+    }
+  });
+}
+
+async function open(page: Page, path: string): Promise<void> {
+  await page.goto(path);
+  await expect(page.getByRole('heading', { level: 1 })).toBeVisible();
+  await page.waitForLoadState('networkidle');
+}
