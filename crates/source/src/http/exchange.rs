@@ -8,7 +8,7 @@ use crate::request::redacted;
 use crate::{Caller, Config, Error, Request, Trust};
 use bytes::Bytes;
 use dragonfly_model::ByteRange;
-use http::header::{HeaderMap, HeaderValue, LOCATION, RETRY_AFTER};
+use http::header::{DATE, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER};
 use http::{Method, Response, StatusCode, Uri};
 use http_body_util::Empty;
 use hyper::body::Incoming;
@@ -265,8 +265,15 @@ fn backoff(retries: u32) -> Duration {
     pause.mul_f64(rand::random_range(0.5..1.5))
 }
 
-/// `Retry-After` in seconds. The form with a date is not read: our clock and the origin's may differ.
+/// How long `Retry-After` asks us to wait. A date is counted from the answer's own `Date`: our clock and the origin's may differ, so
+/// without one a date says nothing.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let text = headers.get(RETRY_AFTER)?.to_str().ok()?;
-    text.trim().parse().ok().map(Duration::from_secs)
+    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    if let Ok(seconds) = text.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let until = httpdate::parse_http_date(text).ok()?;
+    let answered = httpdate::parse_http_date(headers.get(DATE)?.to_str().ok()?).ok()?;
+    // A date that is over asks for nothing.
+    Some(until.duration_since(answered).unwrap_or_default())
 }

@@ -264,14 +264,41 @@ async fn failures_that_pass_are_tried_again_and_others_are_not() {
     assert_eq!((error.status(), origin.seen().len()), (Some(500), 1));
 }
 
+/// A date that is over, one that can't be counted from anything, and what is no date: none asks for more than a usual pause.
+#[tokio::test]
+async fn a_date_is_counted_from_the_origins_clock() {
+    let noon = ("date", "Sun, 06 Nov 1994 12:00:00 GMT");
+    for (after, date) in [
+        ("Sun, 06 Nov 1994 11:00:00 GMT", noon),
+        ("Sun, 06 Nov 1994 12:00:00 GMT", noon),
+        ("Fri, 01 Jan 2100 00:00:00 GMT", ("date", "noon")),
+        ("soon", noon),
+    ] {
+        let asked = AtomicU32::new(0);
+        let origin = Origin::start(move |seen| match asked.fetch_add(1, Ordering::Relaxed) {
+            0 => answer(503, &[("retry-after", after), date], ""),
+            _ => well_behaved(seen),
+        })
+        .await;
+        let request = Request::new(origin.url("/x"), Caller::Local);
+        assert_eq!(bytes(sources().get(request).await.unwrap()).await.unwrap(), CONTENT);
+        assert_eq!(origin.seen().len(), 2, "{after}");
+    }
+}
+
 #[tokio::test]
 async fn an_origin_that_asks_for_long_patience_is_left_alone() {
-    let origin = Origin::start(|_| answer(429, &[("retry-after", "3600")], "")).await;
-    let error = sources()
-        .get(Request::new(origin.url("/x"), Caller::Local))
-        .await
-        .unwrap_err();
-    assert_eq!((error.status(), origin.seen().len()), (Some(429), 1));
+    let noon = ("date", "Sun, 06 Nov 1994 12:00:00 GMT");
+    for after in ["3600", "Sun, 06 Nov 1994 13:00:00 GMT"] {
+        for status in [429, 503] {
+            let origin = Origin::start(move |_| answer(status, &[("retry-after", after), noon], "")).await;
+            let error = sources()
+                .get(Request::new(origin.url("/x"), Caller::Local))
+                .await
+                .unwrap_err();
+            assert_eq!((error.status(), origin.seen().len()), (Some(status), 1), "{after}");
+        }
+    }
 }
 
 #[tokio::test]

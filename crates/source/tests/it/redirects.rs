@@ -1,9 +1,11 @@
 //! Where redirects lead and what travels along them.
 
-use crate::support::{Origin, answer, streamed, stuck};
+use crate::support::{Origin, answer, cut, streamed, stuck};
+use dragonfly_model::ByteRange;
 use dragonfly_source::{Caller, Config, Error, Request, Sources};
 use futures::TryStreamExt;
 use http::HeaderValue;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 fn with_credentials(origin: &Origin, path: &str) -> Request {
     let mut request = Request::new(origin.url(path), Caller::Local);
@@ -48,6 +50,51 @@ async fn every_kind_of_redirect_is_followed_with_the_method_it_had() {
                 .all(|seen| seen.header("authorization") == Some("Bearer t"))
         );
     }
+}
+
+/// A signed target is good once: who goes on with a content asks where it is now, and never the old target again.
+#[tokio::test]
+async fn a_target_that_has_expired_is_replaced_by_a_new_one() {
+    let (signed, used) = (AtomicU32::new(0), AtomicU32::new(0));
+    let origin = Origin::start(move |seen| match seen.path.strip_prefix("/signed?n=") {
+        None => {
+            let target = format!("/signed?n={}", signed.fetch_add(1, Ordering::Relaxed));
+            answer(307, &[("location", &target)], "")
+        }
+        Some(n) if n.parse() == Ok(used.fetch_add(1, Ordering::Relaxed)) => match seen.header("range") {
+            None => cut(200, &[("content-length", "8"), ("etag", "\"v1\"")], b"0123"),
+            Some(_) => answer(206, &[("content-range", "bytes 4-7/8"), ("etag", "\"v1\"")], "4567"),
+        },
+        Some(_) => answer(403, &[], "expired"),
+    })
+    .await;
+    let sources = sources();
+    let mut request = Request::new(origin.url("/x"), Caller::Local);
+    let mut body = sources.get(request.clone()).await.unwrap();
+    assert_eq!(body.stream.try_next().await.unwrap().unwrap(), "0123");
+    let error = body.stream.try_next().await.unwrap_err();
+    assert!(error.is_transient(), "{error:?}");
+
+    request.range = Some(ByteRange { start: 4, length: 4 });
+    let rest: Vec<_> = sources.get(request).await.unwrap().stream.try_collect().await.unwrap();
+    assert_eq!(rest.concat(), b"4567");
+    let paths: Vec<_> = origin.seen().iter().map(|seen| seen.path.clone()).collect();
+    assert_eq!(paths, ["/x", "/signed?n=0", "/x", "/signed?n=1"]);
+}
+
+#[tokio::test]
+async fn a_target_that_is_expired_already_is_named_without_its_signature() {
+    let origin = Origin::start(|seen| match seen.path.as_str() {
+        "/x" => answer(307, &[("location", "/blob?signature=secret")], ""),
+        _ => answer(403, &[], "expired"),
+    })
+    .await;
+    let error = sources()
+        .get(Request::new(origin.url("/x"), Caller::Local))
+        .await
+        .unwrap_err();
+    assert_eq!(error.status(), Some(403));
+    assert!(!format!("{error} {error:?}").contains("secret"), "{error:?}");
 }
 
 #[tokio::test]

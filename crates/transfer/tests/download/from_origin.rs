@@ -81,6 +81,35 @@ async fn a_broken_stream_goes_on_where_it_broke() {
     );
 }
 
+/// An origin that promises more than it has to give: an error that says so, and what came stays good.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_origin_that_always_ends_short_is_a_failure_and_not_a_content() {
+    let content = content(20 * PIECE);
+    let origin = Origin::start(&content, Habits::default()).await;
+    origin.break_at(&[6 * PIECE; 1000]);
+    let peer = Peer::start("child").await;
+    let mut download = peer.download(task(Some(content.len() as u64), None), Wanted::All);
+    download.control.back_to_source(origin.request()).await;
+    let mut finished = Vec::new();
+    let error = loop {
+        match download.report().await {
+            Report::SourceFailed(error) => break error,
+            Report::PieceFinished(number, ..) => finished.push(number),
+            Report::Complete | Report::Failed(_) => panic!("neither whole nor beyond help"),
+            _ => {}
+        }
+    };
+    assert!(error.is_transient(), "{error:?}");
+    assert!(origin.asked().len() < 100, "{} requests", origin.asked().len());
+    assert!(!finished.is_empty() && !download.pin.record().is_finished());
+
+    origin.break_at(&[]);
+    download.control.back_to_source(origin.request()).await;
+    let reports = download.end().await;
+    assert!(matches!(reports.last(), Some(Report::Complete)), "{reports:?}");
+    assert!(read(&download.pin).await == content);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_cancelled_download_is_resumed_with_what_is_missing() {
     let content = content(30 * PIECE);

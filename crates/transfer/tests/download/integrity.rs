@@ -78,6 +78,41 @@ async fn two_versions_are_never_mixed() {
     assert!(read(&afresh.pin).await == new);
 }
 
+/// The stream breaks, and when it goes on the origin has another version of the same length.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_version_that_changes_in_mid_download_is_never_mixed_in() {
+    let (old, new) = (content(20 * PIECE), vec![7; 20 * PIECE as usize]);
+    for (etags, digest) in [
+        ([Some("\"v1\""), Some("\"v2\"")], None),
+        // Without a validator only the digest can tell.
+        ([None, None], Some(sha256(&old))),
+    ] {
+        let [before, after] = etags.map(|etag| Habits {
+            etag,
+            ..Habits::default()
+        });
+        let origin = Origin::start(&old, before).await;
+        origin.hold_at(8 * PIECE);
+        let peer = Peer::start("child").await;
+        let mut download = peer.download(task(Some(20 * PIECE), digest.clone()), Wanted::All);
+        download.control.back_to_source(origin.request()).await;
+        download
+            .until(|report| matches!(report, Report::PieceFinished(..)))
+            .await;
+        origin.change(&new, after);
+        origin.break_at(&[8 * PIECE]);
+        origin.hold_at(u64::MAX);
+
+        let reports = download.end().await;
+        match reports.last() {
+            Some(Report::Failed(Error::Changed)) if digest.is_none() => {}
+            Some(Report::Failed(Error::DigestMismatch { .. })) if digest.is_some() => {}
+            _ => panic!("{reports:?}"),
+        }
+        assert!(download.pin.record().is_quarantined());
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_version_that_changed_before_the_first_piece_is_taken_as_it_is_now() {
     let content = content(20 * PIECE);
