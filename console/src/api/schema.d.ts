@@ -254,6 +254,43 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/oauth": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Lists identity providers. */
+        get: operations["oauth_list"];
+        put?: never;
+        /** Makes an identity provider. */
+        post: operations["oauth_create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/oauth/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Shows one identity provider. */
+        get: operations["oauth_get"];
+        put?: never;
+        post?: never;
+        /** Removes one identity provider; its users stay, and can't sign in by it any more. */
+        delete: operations["oauth_delete"];
+        options?: never;
+        head?: never;
+        /** Changes one identity provider; what is left out stays. */
+        patch: operations["oauth_update"];
+        trace?: never;
+    };
     "/api/v1/openapi.json": {
         parameters: {
             query?: never;
@@ -690,10 +727,45 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        get?: never;
+        /** Lists the identity providers by which one may sign in. */
+        get: operations["users_ways"];
         put?: never;
         /** Opens a session, by a cookie and a token. */
         post: operations["users_sign_in"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/users/signin/{provider}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Sends a browser to an identity provider. With a session, the account there is connected to its user. */
+        get: operations["users_depart"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/users/signin/{provider}/callback": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Takes a browser back from an identity provider, and opens a session. */
+        get: operations["users_arrive"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -1335,6 +1407,29 @@ export interface components {
              */
             user_id?: number;
         };
+        /** @description An identity provider to be made. */
+        CreateOauth: {
+            /** @description What it is. */
+            bio?: string | null;
+            /** @description Under which name it knows this manager. */
+            client_id: string;
+            /**
+             * Format: password
+             * @description What proves that.
+             */
+            client_secret: string;
+            /**
+             * @description Who becomes a user, with the role guest, by signing in: those with a verified mail address in one of these domains;
+             *     `*` lets in whoever the provider knows. Empty: nobody; users connect their own accounts.
+             */
+            domains?: string[] | null;
+            /** @description Where it is: the issuer of OpenID Connect, or a GitHub Enterprise. GitHub and Google need not be told. */
+            issuer?: string | null;
+            /** @description Its name, in lower-case letters, digits and dashes: `github` for GitHub, `google` for Google, or any other. */
+            name: string;
+            /** @description Where it sends people back to: this manager's `/api/v1/users/signin/{name}/callback`, as browsers reach it. */
+            redirect_url: string;
+        };
         /** @description A peer to be written down by hand. */
         CreatePeer: {
             /** @description For which platform the program was built. */
@@ -1800,6 +1895,41 @@ export interface components {
             code?: string | null;
             /** @description What happened, for people. */
             message: string;
+        };
+        /** @description An identity provider. Its secret is never shown. */
+        Oauth: {
+            /** @description What it is. */
+            bio: string;
+            /** @description Under which name it knows this manager. */
+            client_id: string;
+            /**
+             * Format: date-time
+             * @description When it was made.
+             */
+            created_at: string;
+            /** @description Who becomes a user by signing in. */
+            domains: string[];
+            /**
+             * Format: int64
+             * @description Its id.
+             */
+            id: number;
+            /**
+             * Format: int32
+             * @description Always 0.
+             */
+            is_del: number;
+            /** @description Where it is. */
+            issuer: string;
+            /** @description Its name, the last part of the path that signs in: `github`, `google`, or any other. */
+            name: string;
+            /** @description Where it sends people back to: this manager's `/api/v1/users/signin/{name}/callback`. */
+            redirect_url: string;
+            /**
+             * Format: date-time
+             * @description When it was last changed.
+             */
+            updated_at: string;
         };
         /** @description How an object store is reached. */
         ObjectStorageArgs: {
@@ -2408,6 +2538,13 @@ export interface components {
              */
             password: string;
         };
+        /** @description A way to sign in. */
+        SignInWay: {
+            /** @description Name of an identity provider. */
+            name: string;
+            /** @description Where a browser begins. */
+            path: string;
+        };
         /** @description How many targets are in each state. */
         TargetCounts: {
             /**
@@ -2605,6 +2742,22 @@ export interface components {
              * @default null
              */
             user_id?: number | null;
+        };
+        /** @description Changes to an identity provider. What is left out stays. */
+        UpdateOauth: {
+            /** @description A new description; it may be empty. */
+            bio?: string | null;
+            /** @description A new name of this manager. */
+            client_id?: string | null;
+            /**
+             * Format: password
+             * @description A new secret.
+             */
+            client_secret?: string | null;
+            /** @description Other domains, as a whole. */
+            domains?: string[] | null;
+            /** @description A new place to send people back to. */
+            redirect_url?: string | null;
         };
         /** @description Changes to a scheduler. What is left out stays. */
         UpdateScheduler: {
@@ -4179,6 +4332,213 @@ export interface operations {
                 };
             };
             404: components["responses"]["NotFound"];
+            422: components["responses"]["Unprocessable"];
+            500: components["responses"]["Failure"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    oauth_list: {
+        parameters: {
+            query?: {
+                /** @description Number of the page, from 1. */
+                page?: number;
+                /** @description Entries on each page, 1 to 10 000 000. */
+                per_page?: number;
+                /** @description With this name. */
+                name?: string;
+                /** @description With this name of the manager. */
+                client_id?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    /** @description The previous, next, first and last page: `<path>;rel=next`, separated by commas */
+                    Link?: string;
+                    /** @description How many there are on all pages */
+                    "X-Total-Count"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Oauth"][];
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            /** @description The caller lacks the right `read` or `*` to `oauth`. A session that may only set another password: `password_change_required` */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Message"];
+                };
+            };
+            422: components["responses"]["Unprocessable"];
+            500: components["responses"]["Failure"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    oauth_create: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CreateOauth"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Oauth"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            /** @description The caller lacks the right `*` to `oauth`. A session that may only set another password: `password_change_required` */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Message"];
+                };
+            };
+            /** @description The name is taken */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Message"];
+                };
+            };
+            413: components["responses"]["TooLarge"];
+            422: components["responses"]["Unprocessable"];
+            500: components["responses"]["Failure"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    oauth_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Which one */
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Oauth"];
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            /** @description The caller lacks the right `read` or `*` to `oauth`. A session that may only set another password: `password_change_required` */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Message"];
+                };
+            };
+            404: components["responses"]["NotFound"];
+            500: components["responses"]["Failure"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    oauth_delete: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Which one */
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            401: components["responses"]["Unauthorized"];
+            /** @description The caller lacks the right `*` to `oauth`. A session that may only set another password: `password_change_required` */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Message"];
+                };
+            };
+            404: components["responses"]["NotFound"];
+            500: components["responses"]["Failure"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    oauth_update: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Which one */
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["UpdateOauth"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Oauth"];
+                };
+            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            /** @description The caller lacks the right `*` to `oauth`. A session that may only set another password: `password_change_required` */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Message"];
+                };
+            };
+            404: components["responses"]["NotFound"];
+            413: components["responses"]["TooLarge"];
             422: components["responses"]["Unprocessable"];
             500: components["responses"]["Failure"];
             503: components["responses"]["Unavailable"];
@@ -6167,6 +6527,28 @@ export interface operations {
             503: components["responses"]["Unavailable"];
         };
     };
+    users_ways: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SignInWay"][];
+                };
+            };
+            500: components["responses"]["Failure"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
     users_sign_in: {
         parameters: {
             query?: never;
@@ -6211,6 +6593,132 @@ export interface operations {
                 };
             };
             500: components["responses"]["Failure"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    users_depart: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Name of the identity provider */
+                provider: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Go on at the provider */
+            302: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description There is no such provider */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Message"];
+                };
+            };
+            500: components["responses"]["Failure"];
+            /** @description The provider can't be asked */
+            502: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Message"];
+                };
+            };
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    users_arrive: {
+        parameters: {
+            query?: {
+                /** @description For a token. */
+                code?: string;
+                /** @description What the browser was sent with. */
+                state?: string;
+                /** @description Why there is no code. */
+                error?: string;
+            };
+            header?: never;
+            path: {
+                /** @description Name of the identity provider */
+                provider: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Signed in, or connected */
+            302: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Not begun here, refused or unproven */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Message"];
+                };
+            };
+            /** @description The account is nobody's here */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Message"];
+                };
+            };
+            /** @description There is no such provider */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Message"];
+                };
+            };
+            /** @description The account is another user's */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Message"];
+                };
+            };
+            422: components["responses"]["Unprocessable"];
+            /** @description Too many attempts; Retry-After says when the next one counts */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Message"];
+                };
+            };
+            500: components["responses"]["Failure"];
+            /** @description The provider can't be asked */
+            502: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Message"];
+                };
+            };
             503: components["responses"]["Unavailable"];
         };
     };
