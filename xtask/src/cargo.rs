@@ -8,6 +8,8 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 use cargo_metadata::Message;
 
+use crate::console;
+
 /// The root of the workspace.
 pub(crate) fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -59,8 +61,9 @@ pub(crate) fn succeed(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
-/// Builds the product's binary for release and returns where it is.
+/// Builds the console, where that can be, and the product's binary with it for release; returns where it is.
 pub(crate) fn release_binary() -> Result<PathBuf> {
+    console::build_if_possible()?;
     release_of("dragonfly-cli", "dragonfly")
 }
 

@@ -6,11 +6,9 @@ use std::process::Command;
 use anyhow::{Context as _, Result};
 
 use crate::cargo::release_binary;
-use crate::console;
 
 /// Builds the console and `dragonfly`, and becomes `dragonfly up`, so that signals and the exit code are its own.
 pub(crate) fn run(arguments: &[String]) -> Result<String> {
-    console::build_if_possible()?;
     let binary = release_binary()?;
     let error = Command::new(&binary).arg("up").args(arguments).exec();
     Err(error).with_context(|| format!("running {}", binary.display()))
