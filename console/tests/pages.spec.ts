@@ -44,7 +44,7 @@ test.beforeEach(async ({ page }) => {
 
 for (const colorScheme of ['light', 'dark'] as const) {
   test(`every page is accessible and fits 360 pixels in ${colorScheme} colours`, async ({ page }) => {
-    test.setTimeout(120_000);
+    test.setTimeout(240_000);
     await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
     await page.setViewportSize({ width: 360, height: 740 });
     for (const path of PAGES) {

@@ -40,6 +40,9 @@ pub const NFT: Tool = ("nftables", "/usr/sbin/nft");
 /// Prometheus, whose `promtool` judges rules.
 pub const PROMETHEUS: Tool = ("prometheus", "/usr/bin/promtool");
 
+/// A browser.
+pub const CHROMIUM: Tool = ("chromium", "/usr/bin/chromium");
+
 /// The package lists are brought up to date once in a process.
 static UPDATED: AtomicBool = AtomicBool::new(false);
 
