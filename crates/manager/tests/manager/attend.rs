@@ -171,6 +171,7 @@ async fn a_scheduler_that_is_removed_or_has_a_newer_stream_does_not_attend_any_m
     let room = Room::start_with(Engine::Sqlite, quick).await;
     let root = room.root().await;
     let older = Attendant::register(&room, "s", 1).await;
+    eventually(|| async { room.data.number("SELECT COUNT(*) FROM attendance").await == 1 }).await;
     let mut newer = Attendant::open(&room, "s", 1).await;
     assert_eq!(older.ended().await.code(), Code::Aborted);
     preheat(&root, &[A]).await;

@@ -235,8 +235,8 @@ async fn seeded_once(rooms: &[Room], rows: impl AsyncFn(&str) -> u32) {
         (rows("user").await, rows("role").await, rows("config").await),
         (1, 2, 1)
     );
-    // A key for sessions, and one for jobs.
-    assert_eq!(rows("secret").await, 2);
+    // A key each for sessions, jobs and identity providers.
+    assert_eq!(rows("secret").await, 3);
 }
 
 #[tokio::test]
