@@ -199,12 +199,12 @@ fn passed_on(from: Option<impl Read>) -> Result<Vec<u8>> {
     }
 }
 
-/// Adds up the closing lines of nextest and of cargo's own test runner.
+/// Adds up the closing lines of nextest and of cargo's own test runner. What nextest cites of a test is indented deeper.
 fn count(output: &str) -> Count {
     let plain = without_colours(output);
     let mut total = Count::default();
-    for line in plain.lines().map(str::trim_start) {
-        let closing = line.starts_with("Summary [") || line.starts_with("test result: ");
+    for line in plain.lines() {
+        let closing = line.trim_start().starts_with("Summary [") || line.starts_with("test result: ");
         if closing {
             let passed = number_before(line, " passed");
             // What timed out or couldn't be run has failed as well.
@@ -252,7 +252,8 @@ mod tests {
         let libtest =
             "test result: ok. 3 passed; 0 failed; 0 ignored\ntest a ... ok\ntest result: FAILED. 1 passed; 2 failed;\n";
         assert_eq!(count(libtest), Count { passed: 4, failed: 2 });
-        assert_eq!(count("error: could not compile"), Count::default());
+        let cited = "    test result: FAILED. 0 passed; 1 failed; 0 ignored\n";
+        assert_eq!(count(&format!("{cited}error: could not compile")), Count::default());
     }
 
     #[test]

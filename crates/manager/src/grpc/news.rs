@@ -104,8 +104,8 @@ impl News {
     }
 
     fn tell(&self) {
-        self.counts.news.inc();
         self.changes.send_modify(|change| *change += 1);
+        self.counts.news.inc();
     }
 }
 

@@ -52,7 +52,8 @@ async fn a_broken_stream_leaves_the_lease_and_an_old_streams_end_cannot_end_a_ne
     let room = Room::start(engine).await;
     let root = room.root().await;
     let (id, old) = living_scheduler(&room, "s", 1).await;
-    let new = Alive::open(room.grpc().await, "s", 1).await;
+    let (client, line) = room.grpc_on_a_line().await;
+    let new = Alive::open(client, "s", 1).await;
     // The second stream has the newer lease as soon as the first sign of life on it was seen.
     let before = root.get(&format!("/api/v1/schedulers/{id}")).await.ok()["last_keep_alive_at"].clone();
     eventually(|| async {
@@ -62,7 +63,8 @@ async fn a_broken_stream_leaves_the_lease_and_an_old_streams_end_cannot_end_a_ne
     .await;
     old.goodbye().await.unwrap();
     assert_eq!(root.state_of_scheduler(id).await, "active");
-    let _never_ended = new.tear();
+    line.cut();
+    new.ended().await.unwrap_err();
     // A manager that has stopped has seen the end of all streams, and nobody said goodbye on this one.
     let room = Room::start_on(&room.stop().await, |_| {}).await;
     assert_eq!(room.root().await.state_of_scheduler(id).await, "active");

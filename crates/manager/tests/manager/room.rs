@@ -10,19 +10,22 @@ use dragonfly_service::{Workers, tls};
 use dragonfly_testkit::mariadb::{self, MariaDb};
 use dragonfly_testkit::postgres::{self, Postgres};
 use dragonfly_testkit::redis::Redis;
+use hyper_util::rt::TokioIo;
 use reqwest::{Method, StatusCode};
 use sea_orm::{ConnectionTrait, Database, DatabaseConnection, DbBackend, Statement};
 use serde_json::{Value, json};
-use std::future::Future;
+use std::future::{Future, ready};
 use std::sync::Arc;
 use std::time::Duration;
 use tempfile::TempDir;
+use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::{Channel, Endpoint, Uri};
+use tower::service_fn;
 
 pub(crate) type Client = ManagerClient<Channel>;
 
@@ -293,8 +296,22 @@ impl Room {
         endpoint.connect().await.unwrap()
     }
 
-    pub(crate) async fn grpc(&self) -> ManagerClient<Channel> {
-        ManagerClient::new(self.channel().await)
+    pub(crate) async fn grpc(&self) -> Client {
+        Client::new(self.channel().await)
+    }
+
+    /// A client on a line of its own.
+    pub(crate) async fn grpc_on_a_line(&self) -> (Client, Line) {
+        let socket = std::net::TcpStream::connect(self.addresses.grpc).unwrap();
+        let line = Line(socket.try_clone().unwrap());
+        socket.set_nonblocking(true).unwrap();
+        let mut socket = Some(TokioIo::new(TcpStream::from_std(socket).unwrap()));
+        let connect = service_fn(move |_: Uri| ready(socket.take().ok_or("the line was cut")));
+        let endpoint = Endpoint::from_static("http://on.a.line");
+        (
+            Client::new(endpoint.connect_with_connector(connect).await.unwrap()),
+            line,
+        )
     }
 }
 
@@ -479,11 +496,14 @@ impl Alive {
     pub(crate) async fn ended(self) -> Result<(), Status> {
         self.call.await.unwrap()
     }
+}
 
-    /// Breaks the stream. Dropping the sender before the break was noticed would end it in order.
-    pub(crate) fn tear(self) -> mpsc::Sender<KeepAliveRequest> {
-        self.call.abort();
-        self.messages
+/// A connection that can be cut, as it is when a host dies: nothing on it is ended in order.
+pub(crate) struct Line(std::net::TcpStream);
+
+impl Line {
+    pub(crate) fn cut(self) {
+        self.0.shutdown(std::net::Shutdown::Both).unwrap();
     }
 }
 
