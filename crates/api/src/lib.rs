@@ -4,6 +4,7 @@
 //! The .proto files in `proto/` agree with Dragonfly 2.5 message for message and field number for field number;
 //! `tests/descriptors.rs` compares them with the published descriptors. [`ext`] is ours alone.
 
+pub mod order;
 pub mod rest;
 mod rules;
 mod translate;

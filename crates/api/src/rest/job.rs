@@ -123,6 +123,19 @@ impl TargetState {
     }
 }
 
+impl From<crate::ext::TargetState> for TargetState {
+    fn from(state: crate::ext::TargetState) -> Self {
+        use crate::ext::TargetState as Told;
+        match state {
+            Told::Waiting => Self::Waiting,
+            Told::Running => Self::Running,
+            Told::Done => Self::Done,
+            Told::Failed => Self::Failed,
+            Told::Cancelled => Self::Cancelled,
+        }
+    }
+}
+
 /// A job to be done. Its arguments may hold secrets, so it is never shown as a whole.
 #[derive(Clone, Serialize, Deserialize, ToSchema)]
 pub struct CreateJob {

@@ -1,11 +1,11 @@
-//! Following a job to its end: a bar on stderr, what has failed, and the exit code.
+//! Following a preheat or another job to its end: a bar on stderr, what has failed, and the exit code.
 
 use super::client::Manager;
 use super::job::{self, PATH};
 use super::output::{self, Output};
 use crate::console;
 use crate::failure::Failure;
-use dragonfly_api::rest::{Job, JobState, JobTarget, TargetState};
+use dragonfly_api::rest::{Job, JobState, JobTarget, TargetCounts, TargetState};
 use dragonfly_service::exit;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use secrecy::SecretString;
@@ -44,11 +44,12 @@ pub(super) async fn job(manager: &Manager, job: Job, wait: Wait, output: Output)
 
 /// Waits for the end of a job. A job that fails is a failure that names what has failed.
 pub(super) async fn to_end(manager: &Manager, id: u64, output: Output) -> Result<String, Failure> {
-    let bar = Bar::start(id);
+    let bar = Bar::start(format!("job {id}"));
     let path = format!("{PATH}/{id}");
     let job = loop {
         let job: Job = manager.get(&path, &()).await?;
-        bar.show(&job);
+        let progress = &job.result.progress;
+        bar.show(&progress.targets, progress.finished_length, progress.content_length);
         if job.state.has_ended() {
             break job;
         }
@@ -87,13 +88,7 @@ fn reason(job: &Job, failed: &[JobTarget]) -> String {
     for work in works.iter().filter(|work| work.state != JobState::Success) {
         lines.push(format!("  cluster {}: {}", work.scheduler_cluster_id, work.error));
     }
-    for target in failed.iter().take(MAX_LINES) {
-        let host = match target.hostname.is_empty() {
-            true => format!("cluster {}", target.scheduler_cluster_id),
-            false => format!("{} ({})", target.hostname, target.ip),
-        };
-        lines.push(format!("  {host}: {}: {}", target.url, target.description));
-    }
+    lines.extend(failures(failed));
     if failed.len() > MAX_LINES {
         let more = failed.len() - MAX_LINES;
         lines.push(format!("  and {more} more; dfctl job show {} --targets", job.id));
@@ -102,11 +97,22 @@ fn reason(job: &Job, failed: &[JobTarget]) -> String {
     lines.join("\n")
 }
 
+/// The first of those that failed and why, one a line.
+pub(super) fn failures(failed: &[JobTarget]) -> impl Iterator<Item = String> {
+    failed.iter().take(MAX_LINES).map(|target| {
+        let host = match target.hostname.is_empty() {
+            true => format!("cluster {}", target.scheduler_cluster_id),
+            false => format!("{} ({})", target.hostname, target.ip),
+        };
+        format!("  {host}: {}: {}", target.url, target.description)
+    })
+}
+
 /// The bar on stderr; nothing if that is no terminal.
-struct Bar(ProgressBar);
+pub(super) struct Bar(ProgressBar);
 
 impl Bar {
-    fn start(id: u64) -> Self {
+    pub(super) fn start(prefix: String) -> Self {
         let visible = std::io::stderr().is_terminal();
         let target = if visible {
             ProgressDrawTarget::stderr()
@@ -117,24 +123,23 @@ impl Bar {
         let style = ProgressStyle::with_template(template).expect("the template is constant");
         let bar = ProgressBar::with_draw_target(Some(0), target)
             .with_style(style.progress_chars("=> "))
-            .with_prefix(format!("job {id}"));
+            .with_prefix(prefix);
         if visible {
             bar.enable_steady_tick(Duration::from_millis(200));
         }
         Self(bar)
     }
 
-    fn show(&self, job: &Job) {
-        let progress = &job.result.progress;
-        self.0.set_length(progress.content_length);
-        self.0.set_position(progress.finished_length);
-        let failed = progress.targets.failed + progress.targets.cancelled;
+    pub(super) fn show(&self, targets: &TargetCounts, finished: u64, length: u64) {
+        self.0.set_length(length);
+        self.0.set_position(finished);
+        let failed = targets.failed + targets.cancelled;
         let failed = if failed > 0 {
             format!(", {failed} failed")
         } else {
             String::new()
         };
-        let (done, total) = (progress.targets.done, progress.targets.total());
+        let (done, total) = (targets.done, targets.total());
         self.0.set_message(format!("{done}/{total} targets{failed}"));
     }
 }

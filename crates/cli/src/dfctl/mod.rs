@@ -1,8 +1,9 @@
-//! `dfctl`: what an operator asks of a manager and tells it, through its REST API. It keeps no state but an optional file
-//! with the manager's address and a token.
+//! `dfctl`: what an operator asks of a manager and tells it, through its REST API, or of a scheduler where that is enough.
+//! It keeps no state but an optional file with the manager's address and a token.
 
 mod args;
 mod audit;
+mod by_scheduler;
 mod client;
 mod cluster;
 mod file;
@@ -44,24 +45,34 @@ Exit codes: 0 done, 1 refused or failed, 2 the command line is wrong, 64 the fil
 
 /// Does what the command line says. `cancel` gives up.
 pub(crate) async fn run(args: Args, cancel: CancellationToken) -> Result<(), Failure> {
-    let answer = async {
-        let manager = Manager::connect(&args.connection).await?;
-        let answer = match args.noun {
-            Noun::Cluster { verb } => cluster::run(&manager, verb, args.output).await,
-            Noun::Scheduler { verb } => scheduler::run(&manager, verb, args.output).await,
-            Noun::Token { verb } => token::run(&manager, verb, args.output).await,
-            Noun::Peer { verb } => peer::run(&manager, verb, args.output).await,
-            Noun::Preheat { verb } => Box::pin(preheat::run(&manager, verb, args.output)).await,
-            Noun::Job { verb } => Box::pin(job::run(&manager, verb, args.output)).await,
-            Noun::Audit { verb } => audit::run(&manager, verb, args.output).await,
-        };
-        manager.leave().await;
-        answer
-    };
     let text = tokio::select! {
-        text = answer => text?,
+        text = answer(args) => text?,
         () = cancel.cancelled() => return Err(Failure::new("interrupted")),
     };
     console::say(&text);
     Ok(())
+}
+
+async fn answer(args: Args) -> Result<String, Failure> {
+    let (connection, output) = (args.connection, args.output);
+    let ask = async |manager: &Manager, noun| match noun {
+        Noun::Cluster { verb } => cluster::run(manager, verb, output).await,
+        Noun::Scheduler { verb } => scheduler::run(manager, verb, output).await,
+        Noun::Token { verb } => token::run(manager, verb, output).await,
+        Noun::Peer { verb } => peer::run(manager, verb, output).await,
+        Noun::Preheat { verb } => Box::pin(preheat::run(manager, verb.wanted()?, output)).await,
+        Noun::Job { verb } => Box::pin(job::run(manager, verb, output)).await,
+        Noun::Audit { verb } => audit::run(manager, verb, output).await,
+    };
+    match args.noun {
+        Noun::Preheat { verb } if verb.names_a_scheduler() => {
+            Box::pin(by_scheduler::run(connection.ca.as_deref(), verb.wanted()?, output)).await
+        }
+        noun => {
+            let manager = Manager::connect(&connection).await?;
+            let answer = ask(&manager, noun).await;
+            manager.leave().await;
+            answer
+        }
+    }
 }

@@ -1,5 +1,6 @@
-//! `dfctl preheat`
+//! `dfctl preheat`: by a job of the manager, or by one scheduler that is asked directly.
 
+use super::by_scheduler::Scheduler;
 use super::client::Manager;
 use super::follow::{self, Wait};
 use super::job::PATH;
@@ -16,6 +17,7 @@ Examples:
   dfctl preheat image ghcr.io/x/y@sha256:… --scope all-peers --cluster 2
   dfctl preheat image harbor.lan/p/a:1 --username ada --password-stdin < harbor.password
   dfctl preheat image nginx:1.27 --scope all-peers --percentage 10 --no-wait
+  dfctl preheat image nginx:1.27 --scheduler 10.1.0.2:8002
 
 Exit codes: 0 every target has it, 1 some have not, or it was refused, 2 the command line is wrong.";
 
@@ -94,6 +96,8 @@ pub(super) struct Common {
     /// Print the job's id, and don't wait for its end
     #[arg(long)]
     no_wait: bool,
+    #[command(flatten)]
+    scheduler: Scheduler,
 }
 
 /// Who gets it.
@@ -117,58 +121,96 @@ impl From<Scope> for PreheatScope {
     }
 }
 
-pub(super) async fn run(manager: &Manager, verb: Verb, output: Output) -> Result<String, Failure> {
-    let (args, common) = match verb {
-        Verb::Image {
-            reference,
-            platform,
-            username,
-            password_stdin,
-            common,
-        } => {
-            let args = PreheatArgs {
-                r#type: PreheatKind::Image,
-                url: reference,
-                platform: platform.unwrap_or_default(),
-                username: username.unwrap_or_default(),
-                password: follow::password(password_stdin)?,
-                ..PreheatArgs::default()
-            };
-            (args, common)
+/// What is wanted, and how this tool goes about it.
+pub(super) struct Wanted {
+    pub(super) args: PreheatArgs,
+    pub(super) timeout: Duration,
+    /// Who does it, where no manager does.
+    pub(super) scheduler: Scheduler,
+    bio: String,
+    clusters: Vec<u64>,
+    wait: Wait,
+}
+
+impl Verb {
+    /// Whether no manager is needed.
+    pub(super) fn names_a_scheduler(&self) -> bool {
+        match self {
+            Self::Image { common, .. } | Self::File { common, .. } => common.scheduler.is_named(),
         }
-        Verb::File { urls, common } => {
-            let args = PreheatArgs {
-                r#type: PreheatKind::File,
-                urls,
-                ..PreheatArgs::default()
-            };
-            (args, common)
-        }
-    };
-    let args = PreheatArgs {
-        scope: common.scope.into(),
-        ips: common.ips,
-        count: common.count.unwrap_or(0),
-        percentage: common.percentage.unwrap_or(0),
-        tag: common.tag.unwrap_or_default(),
-        application: common.application.unwrap_or_default(),
-        headers: follow::headers(&common.headers)?,
-        timeout: u64::try_from(common.timeout.as_nanos()).unwrap_or(u64::MAX),
-        ..args
-    };
+    }
+
+    /// Reads the password, if there is one to read.
+    pub(super) fn wanted(self) -> Result<Wanted, Failure> {
+        let (args, common) = match self {
+            Verb::Image {
+                reference,
+                platform,
+                username,
+                password_stdin,
+                common,
+            } => {
+                let args = PreheatArgs {
+                    r#type: PreheatKind::Image,
+                    url: reference,
+                    platform: platform.unwrap_or_default(),
+                    username: username.unwrap_or_default(),
+                    password: follow::password(password_stdin)?,
+                    ..PreheatArgs::default()
+                };
+                (args, common)
+            }
+            Verb::File { urls, common } => {
+                let args = PreheatArgs {
+                    r#type: PreheatKind::File,
+                    urls,
+                    ..PreheatArgs::default()
+                };
+                (args, common)
+            }
+        };
+        common.about(args)
+    }
+}
+
+impl Common {
+    fn about(self, args: PreheatArgs) -> Result<Wanted, Failure> {
+        let args = PreheatArgs {
+            scope: self.scope.into(),
+            ips: self.ips,
+            count: self.count.unwrap_or(0),
+            percentage: self.percentage.unwrap_or(0),
+            tag: self.tag.unwrap_or_default(),
+            application: self.application.unwrap_or_default(),
+            headers: follow::headers(&self.headers)?,
+            timeout: u64::try_from(self.timeout.as_nanos()).unwrap_or(u64::MAX),
+            ..args
+        };
+        Ok(Wanted {
+            args,
+            timeout: self.timeout,
+            scheduler: self.scheduler,
+            bio: self.bio.unwrap_or_default(),
+            clusters: self.clusters,
+            wait: Wait::unless(self.no_wait),
+        })
+    }
+}
+
+pub(super) async fn run(manager: &Manager, wanted: Wanted, output: Output) -> Result<String, Failure> {
     let create = CreateJob {
         r#type: JobType::Preheat,
-        args: serde_json::to_value(&args).map_err(|error| Failure::of(&error, exit::FAILURE))?,
-        bio: common.bio.unwrap_or_default(),
+        args: serde_json::to_value(&wanted.args).map_err(|error| Failure::of(&error, exit::FAILURE))?,
+        bio: wanted.bio,
         user_id: 0,
-        scheduler_cluster_ids: common.clusters,
+        scheduler_cluster_ids: wanted.clusters,
     };
     let job: Job = manager.post(PATH, &create).await?;
-    if output == Output::Table && !common.no_wait {
+    if output == Output::Table && wanted.wait == Wait::Yes {
         anstream::eprintln!(
             "job {} is made; it goes on without this tool (dfctl job show {0}, dfctl job cancel {0})",
             job.id
         );
     }
-    follow::job(manager, job, Wait::unless(common.no_wait), output).await
+    follow::job(manager, job, wanted.wait, output).await
 }

@@ -226,13 +226,7 @@ fn mark(target: &ext::Target) -> String {
 
 fn row(work: i64, mark: &str, target: &ext::Target, now: Time) -> job_target::ActiveModel {
     let cut = |text: &str, chars: usize| text.chars().take(chars).collect::<String>();
-    let state = match target.state() {
-        ext::TargetState::Waiting => TargetState::Waiting,
-        ext::TargetState::Running => TargetState::Running,
-        ext::TargetState::Done => TargetState::Done,
-        ext::TargetState::Failed => TargetState::Failed,
-        ext::TargetState::Cancelled => TargetState::Cancelled,
-    };
+    let state = TargetState::from(target.state());
     job_target::ActiveModel {
         id: NotSet,
         work_id: Set(work),

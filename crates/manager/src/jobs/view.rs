@@ -2,7 +2,7 @@
 
 use super::ask::Args;
 use super::targets::{self, Tally};
-use super::{Jobs, WHAT, order, state_of, type_of};
+use super::{Jobs, WHAT, state_of, type_of};
 use crate::error::{Error, row_id, wire_id};
 use crate::rows;
 use crate::store::Time;
@@ -245,7 +245,7 @@ impl Parts {
 /// What was asked of a cluster in which nothing was begun.
 fn unreached(job: &job::Model, work: &job_work::Model) -> Vec<FailedTask> {
     let urls: Vec<String> = match Args::kept(type_of(&job.r#type), job.args.0.clone()) {
-        Ok(Args::Preheat(args)) => order::urls(&args).collect(),
+        Ok(Args::Preheat(args)) => dragonfly_api::order::urls(&args).collect(),
         Ok(Args::Get(args) | Args::Delete(args)) => vec![args.url],
         _ => Vec::new(),
     };

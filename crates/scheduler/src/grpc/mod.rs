@@ -1,6 +1,7 @@
-//! The door for peers: `scheduler.v2`, health and reflection.
+//! The door for peers and operators: `scheduler.v2`, our own extension, health and reflection.
 
 mod conversation;
+mod extension;
 mod preheat;
 mod service;
 mod unserved;
@@ -12,6 +13,7 @@ use crate::hosts::Hosts;
 use crate::metrics::Counts;
 use crate::preheat::Preheat;
 use crate::rules::Rules;
+use dragonfly_api::ext::scheduler_server::SchedulerServer as ExtensionServer;
 use dragonfly_api::scheduler::scheduler_server::SchedulerServer;
 use dragonfly_service::Workers;
 use dragonfly_service::grpc::{self, Limits};
@@ -65,6 +67,13 @@ impl Grpc {
         if let Some(tls) = &self.tls {
             server = server.tls_config(tls.tonic())?;
         }
+        let extension = extension::Extension {
+            preheat: self.preheat.clone(),
+            workers: workers.clone(),
+        };
+        let extension = ExtensionServer::new(extension)
+            .max_decoding_message_size(MAX_MESSAGE_BYTES)
+            .max_encoding_message_size(MAX_MESSAGE_BYTES);
         let service = SchedulerServer::new(service::Service::new(self, workers))
             .max_decoding_message_size(MAX_MESSAGE_BYTES)
             .max_encoding_message_size(MAX_MESSAGE_BYTES);
@@ -79,6 +88,7 @@ impl Grpc {
             .add_service(reflection().build_v1()?)
             .add_service(reflection().build_v1alpha()?)
             .add_service(service)
+            .add_service(extension)
             .serve_with_incoming_shutdown(grpc::incoming(listener, MAX_CONNECTIONS), stopping)
             .await?;
         Ok(())

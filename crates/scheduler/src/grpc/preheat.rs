@@ -51,7 +51,7 @@ impl Service {
     }
 }
 
-fn asker<T>(request: &Request<T>) -> Asker {
+pub(super) fn asker<T>(request: &Request<T>) -> Asker {
     // Only a call that came over no socket has no address.
     let ip = request
         .remote_addr()

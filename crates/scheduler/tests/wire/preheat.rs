@@ -3,13 +3,17 @@
 use crate::sim::seed::{Call, Seed};
 use crate::sim::{Lab, raw, soon};
 use dragonfly_api::common::ObjectStorage;
+use dragonfly_api::ext::scheduler_client::SchedulerClient as ExtClient;
+use dragonfly_api::ext::{
+    PreheatFiles, PreheatReport, PreheatRequest, Target, TargetState, WorkOutcome, preheat_request,
+};
 use dragonfly_api::scheduler::*;
 use dragonfly_api::{ApiError, backend_error};
 use dragonfly_model::TaskId;
 use dragonfly_testkit::image::Image;
 use dragonfly_testkit::registry::{Login, Registry, Transport};
-use std::collections::{BTreeSet, HashMap};
-use tonic::{Code, Status};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use tonic::{Code, Status, Streaming};
 
 fn image(registry: &Registry, scope: &str) -> PreheatImageRequest {
     let user = registry.user();
@@ -162,6 +166,79 @@ async fn one_seed_peer_is_asked_for_a_file_and_the_next_when_it_fails() {
     second.failed(Status::unavailable("for a moment"));
     other.called().await.done(None);
     assert!(peer.is_idle() && one.is_idle() && two.is_idle());
+    lab.stop().await.unwrap();
+}
+
+/// What is said of a preheat, to its end: the last word of each target, and the outcome.
+async fn followed(mut told: Streaming<PreheatReport>) -> (Vec<Target>, WorkOutcome) {
+    let mut targets = BTreeMap::new();
+    loop {
+        let report = told.message().await.unwrap().expect("the outcome is the last word");
+        for target in report.targets {
+            targets.insert(target.hostname.clone(), target);
+        }
+        if let Some(outcome) = report.outcome {
+            assert!(told.message().await.unwrap().is_none());
+            return (targets.into_values().collect(), outcome);
+        }
+    }
+}
+
+fn followable(file: PreheatFileRequest) -> PreheatRequest {
+    PreheatRequest {
+        task: Some(preheat_request::Task::PreheatFiles(PreheatFiles { files: vec![file] })),
+    }
+}
+
+#[tokio::test]
+async fn who_follows_a_preheat_is_told_of_every_target_and_of_the_outcome() {
+    let dir = tempfile::tempdir().unwrap();
+    let lab = Lab::start(raw(dir.path())).await;
+    let mut a = Seed::start(&lab, "a").await;
+    let mut b = Seed::start(&lab, "b").await;
+    let mut client = ExtClient::connect(format!("http://{}", lab.addr)).await.unwrap();
+    let told = client
+        .preheat(followable(file("all_peers")))
+        .await
+        .unwrap()
+        .into_inner();
+    a.called().await.done(None);
+    b.called().await.failed(Status::unimplemented("no such origins here"));
+    let (targets, outcome) = followed(told).await;
+    let states: Vec<TargetState> = targets.iter().map(Target::state).collect();
+    assert_eq!(states, [TargetState::Done, TargetState::Failed]);
+    assert!(
+        targets[1].description.contains("no such origins"),
+        "{}",
+        targets[1].description
+    );
+    assert!(
+        !outcome.succeeded && outcome.description.contains("1 of 2"),
+        "{outcome:?}"
+    );
+    let error = client.preheat(followable(file("everyone"))).await.unwrap_err();
+    assert_eq!(error.code(), Code::InvalidArgument);
+    assert_eq!(
+        client.preheat(PreheatRequest::default()).await.unwrap_err().code(),
+        Code::InvalidArgument
+    );
+    lab.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn who_leaves_a_preheat_that_is_followed_gives_it_up() {
+    let dir = tempfile::tempdir().unwrap();
+    let lab = Lab::start(raw(dir.path())).await;
+    let mut a = Seed::start(&lab, "a").await;
+    let mut client = ExtClient::connect(format!("http://{}", lab.addr)).await.unwrap();
+    let told = client
+        .preheat(followable(file("all_peers")))
+        .await
+        .unwrap()
+        .into_inner();
+    let call = a.called().await;
+    drop(told);
+    call.given_up().await;
     lab.stop().await.unwrap();
 }
 
