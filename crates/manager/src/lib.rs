@@ -2,7 +2,7 @@
 //! seed peers are alive and tells each peer the schedulers of its one cluster. It chooses no parents and moves no bytes.
 //!
 //! Two doors, one room: `grpc` for schedulers and peers, `rest` for people and scripts; behind both `clusters`,
-//! `members`, `placement` with the pure `scopes`, `jobs`, `peers`, `users` with `oauth`, and `audit`; below them the `store`, and `wake`, by
+//! `members`, `placement` with the pure `scopes`, `jobs`, `peers`, `kept`, `users` with `oauth`, and `audit`; below them the `store`, and `wake`, by
 //! which several managers on one database tell each other what changed.
 //!
 //! [`ca`] makes the certificates with which all of them know each other; it needs no running manager.
@@ -18,6 +18,7 @@ mod duty;
 mod error;
 mod grpc;
 mod jobs;
+mod kept;
 mod manager;
 mod members;
 mod metrics;

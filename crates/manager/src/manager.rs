@@ -4,6 +4,7 @@ use crate::clusters::Clusters;
 use crate::config::{Config, DatabaseConfig};
 use crate::grpc::{self, Grpc};
 use crate::jobs::{Jobs, Keeper};
+use crate::kept::Kept;
 use crate::metrics::Counts;
 use crate::oauth::Providers;
 use crate::peers::Peers;
@@ -170,6 +171,7 @@ impl Manager {
                 store: store.clone(),
                 clusters: clusters.clone(),
                 jobs: jobs.clone(),
+                kept: Kept::new(store.clone()),
                 peers: peers.clone(),
                 wake: wake.clone(),
                 look_after: config.look_after,
@@ -183,6 +185,7 @@ impl Manager {
                 store: store.clone(),
                 clusters,
                 jobs,
+                kept: Kept::new(store.clone()),
                 peers,
                 wake,
                 users: Arc::new(users),

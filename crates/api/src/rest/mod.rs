@@ -17,6 +17,7 @@ mod cluster_half;
 mod cluster_match;
 mod job;
 mod job_args;
+mod kept_task;
 mod member;
 mod oauth;
 mod peer;
@@ -45,6 +46,7 @@ pub use job::{
 pub use job_args::{
     GcArgs, GcKind, HdfsArgs, JobArgs, ObjectStorageArgs, PreheatArgs, PreheatKind, PreheatScope, RetryJob, TaskArgs,
 };
+pub use kept_task::{KeptTask, KeptTaskFilter, KeptTaskHost, KeptTaskPeer};
 pub use member::{
     CreateScheduler, CreateSeedPeer, FEATURE_PREHEAT, FEATURE_SCHEDULE, MemberState, Scheduler, SchedulerConfig,
     SchedulerFilter, SeedPeer, SeedPeerFilter, SeedPeerType, UpdateScheduler, UpdateSeedPeer,

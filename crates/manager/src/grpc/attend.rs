@@ -1,4 +1,4 @@
-//! Attend: a scheduler takes works, reports on them, and tells which hosts its cluster has.
+//! Attend: a scheduler takes works, reports on them, and tells which hosts its cluster has, and which tasks it keeps.
 //!
 //! The answer's stream does all of it while it is read: nothing runs for a scheduler that has gone. What can't be written because
 //! the database is away ends the stream, so that no report is lost without the scheduler's knowing it: on the next stream it
@@ -9,13 +9,15 @@ use super::wire;
 use crate::config::TellSecretsTo;
 use crate::error::Error;
 use crate::jobs::{Heard, Jobs, Seat};
+use crate::kept::{self, Kept};
 use crate::members;
 use crate::metrics::{Attending, Counts};
-use crate::peers::{Peers, Whole};
+use crate::peers::{self, Peers};
 use crate::store::entity::scheduler;
 use crate::store::{Store, Time};
 use dragonfly_api::ext::{
-    AttendRequest, AttendResponse, Hello, HostsReport, WorkCancelled, WorkReport, attend_request, attend_response,
+    AttendRequest, AttendResponse, Hello, HostsReport, KeptTasksReport, WorkCancelled, WorkReport, attend_request,
+    attend_response,
 };
 use futures::stream::{self, BoxStream};
 use futures::{Stream, StreamExt, TryStreamExt};
@@ -34,11 +36,27 @@ const MAX_ENTRIES: usize = 2000;
 const TRIES: u32 = 3;
 const TRY_AFTER: Duration = Duration::from_millis(200);
 
+/// Does it, and does it again while other transactions are in the way. No function: its futures would borrow what they
+/// change.
+macro_rules! persistently {
+    ($write:expr) => {{
+        let mut tries = 1;
+        loop {
+            match $write.await {
+                Err(Error::Unavailable(_)) if tries < TRIES => tokio::time::sleep(TRY_AFTER).await,
+                result => break result.map_err(wire::status),
+            }
+            tries += 1;
+        }
+    }};
+}
+
 /// What the manager's side needs. Clones are the same.
 #[derive(Debug, Clone)]
 pub(super) struct Desk {
     pub(super) store: Store,
     pub(super) jobs: Jobs,
+    pub(super) kept: Kept,
     pub(super) peers: Peers,
     pub(super) counts: Counts,
     /// Between two looks at what there is to do.
@@ -54,7 +72,8 @@ struct Session {
     seat: Seat,
     /// Works that the scheduler has, as this stream knows, with their leases.
     held: HashMap<u64, u64>,
-    whole: Whole,
+    hosts: peers::Whole,
+    kept: kept::Whole,
     outbound: VecDeque<attend_response::Message>,
     changes: watch::Receiver<u64>,
     rounds: Interval,
@@ -117,7 +136,8 @@ impl Desk {
             inbound,
             seat,
             held: HashMap::new(),
-            whole: Whole::default(),
+            hosts: peers::Whole::default(),
+            kept: kept::Whole::default(),
             outbound: VecDeque::new(),
             rounds,
         };
@@ -179,6 +199,7 @@ impl Session {
         match said.message {
             Some(attend_request::Message::Work(report)) => self.hear_work(report).await,
             Some(attend_request::Message::Hosts(report)) => self.hear_hosts(report).await,
+            Some(attend_request::Message::KeptTasks(report)) => self.hear_kept_tasks(report).await,
             Some(attend_request::Message::Hello(_)) => Err(Status::invalid_argument("a stream has one hello")),
             // Of a newer scheduler.
             None => Ok(()),
@@ -189,7 +210,7 @@ impl Session {
         few("targets", report.targets.len())?;
         let (id, lease) = (report.id, report.lease);
         let (jobs, seat) = (self.desk.jobs.clone(), self.seat);
-        let heard = persistent(|| jobs.hear(seat, report.clone(), Time::now())).await?;
+        let heard = persistently!(jobs.hear(seat, report.clone(), Time::now()))?;
         match heard {
             Heard::Kept => {
                 self.held.insert(id, lease);
@@ -205,14 +226,14 @@ impl Session {
 
     async fn hear_hosts(&mut self, report: HostsReport) -> Result<(), Status> {
         few("hosts", report.hosts.len())?;
-        let (peers, seat, whole) = (&self.desk.peers, self.seat, &mut self.whole);
-        for _ in 1..TRIES {
-            match peers.hear(seat, whole, report.clone(), Time::now()).await {
-                Err(Error::Unavailable(_)) => tokio::time::sleep(TRY_AFTER).await,
-                heard => return heard.map_err(wire::status),
-            }
-        }
-        peers.hear(seat, whole, report, Time::now()).await.map_err(wire::status)
+        let (peers, seat, whole) = (&self.desk.peers, self.seat, &mut self.hosts);
+        persistently!(peers.hear(seat, whole, report.clone(), Time::now()))
+    }
+
+    async fn hear_kept_tasks(&mut self, report: KeptTasksReport) -> Result<(), Status> {
+        few("tasks", report.tasks.len())?;
+        let (kept, seat, whole) = (&self.desk.kept, self.seat, &mut self.kept);
+        persistently!(kept.hear(seat, whole, report.clone(), Time::now()))
     }
 
     /// Gives what there is to do, and takes back what is not to be done any more.
@@ -255,20 +276,6 @@ impl Session {
         let cancelled = WorkCancelled { id, lease };
         self.outbound.push_back(attend_response::Message::Cancelled(cancelled));
     }
-}
-
-/// Tries again while other transactions are in the way.
-async fn persistent<T, F>(mut write: impl FnMut() -> F) -> Result<T, Status>
-where
-    F: Future<Output = Result<T, Error>>,
-{
-    for _ in 1..TRIES {
-        match write().await {
-            Err(Error::Unavailable(_)) => tokio::time::sleep(TRY_AFTER).await,
-            result => return result.map_err(wire::status),
-        }
-    }
-    write().await.map_err(wire::status)
 }
 
 fn few(what: &str, number: usize) -> Result<(), Status> {

@@ -11,6 +11,7 @@ mod wire;
 use crate::clusters::Clusters;
 use crate::config::TellSecretsTo;
 use crate::jobs::Jobs;
+use crate::kept::Kept;
 use crate::metrics::Counts;
 use crate::peers::Peers;
 use crate::placement::Told;
@@ -54,6 +55,7 @@ pub(crate) struct Grpc {
     pub(crate) store: Store,
     pub(crate) clusters: Clusters,
     pub(crate) jobs: Jobs,
+    pub(crate) kept: Kept,
     pub(crate) peers: Peers,
     pub(crate) wake: Wake,
     /// After how long it looks unasked for what those who watch should be told, and for what those who attend should do.
@@ -86,6 +88,7 @@ impl Grpc {
         let desk = attend::Desk {
             store: self.store.clone(),
             jobs: self.jobs,
+            kept: self.kept,
             peers: self.peers,
             counts: self.counts.clone(),
             look_after: self.look_after,

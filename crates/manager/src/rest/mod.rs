@@ -16,6 +16,7 @@ mod guard;
 mod input;
 mod jobs;
 mod json;
+mod kept_tasks;
 mod oauth;
 mod openapi;
 mod origin;
@@ -32,6 +33,7 @@ mod users;
 
 use crate::clusters::Clusters;
 use crate::jobs::Jobs;
+use crate::kept::Kept;
 use crate::metrics::Counts;
 use crate::oauth::Providers;
 use crate::peers::Peers;
@@ -65,6 +67,7 @@ pub(crate) struct Rest {
     pub(crate) store: Store,
     pub(crate) clusters: Clusters,
     pub(crate) jobs: Jobs,
+    pub(crate) kept: Kept,
     pub(crate) peers: Peers,
     pub(crate) wake: Wake,
     pub(crate) users: Arc<Users>,
@@ -168,6 +171,7 @@ fn api(about: impl Fn(Topic, OpenApiRouter<Rest>) -> OpenApiRouter<Rest>) -> Ope
         .merge(about(Topic::Members, members))
         .merge(about(Topic::Applications, applications::routes()))
         .merge(peers::routes())
+        .merge(kept_tasks::routes())
         .merge(users::routes())
         .merge(oauth::routes())
         .merge(session::routes())

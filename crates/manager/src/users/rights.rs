@@ -11,13 +11,15 @@ use sea_orm::sea_query::{Expr, ExprTrait, Query, SelectStatement, SimpleExpr};
 use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder};
 
 /// Kinds of objects: the first segments of the paths that need a right.
-pub(crate) const OBJECTS: [&str; 14] = [
+pub(crate) const OBJECTS: [&str; 16] = [
     "clusters",
     "scheduler-clusters",
     "seed-peer-clusters",
     "schedulers",
     "seed-peers",
     "peers",
+    "persistent-tasks",
+    "persistent-cache-tasks",
     "jobs",
     "users",
     "roles",

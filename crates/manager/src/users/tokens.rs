@@ -37,13 +37,15 @@ const GROUPS: [(&str, &[&str]); 2] = [
     ("cluster", &["clusters", "scheduler-clusters", "seed-peer-clusters"]),
 ];
 /// What can be opened one by one.
-const OBJECTS: [&str; 10] = [
+const OBJECTS: [&str; 12] = [
     "clusters",
     "scheduler-clusters",
     "seed-peer-clusters",
     "schedulers",
     "seed-peers",
     "peers",
+    "persistent-tasks",
+    "persistent-cache-tasks",
     "jobs",
     "audits",
     "applications",

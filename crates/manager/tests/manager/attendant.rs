@@ -3,8 +3,8 @@
 use crate::room::{Room, scheduler};
 use dragonfly_api::ext::manager_client::ManagerClient;
 use dragonfly_api::ext::{
-    AttendRequest, AttendResponse, Hello, HostsReport, Target, TargetState, Work, WorkCancelled, WorkOutcome,
-    WorkReport, attend_request, attend_response,
+    AttendRequest, AttendResponse, Hello, HostsReport, KeptTasksReport, Target, TargetState, Work, WorkCancelled,
+    WorkOutcome, WorkReport, attend_request, attend_response,
 };
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -130,6 +130,10 @@ impl Attendant {
 
     pub(crate) async fn hosts(&self, report: HostsReport) {
         self.say(attend_request::Message::Hosts(report)).await;
+    }
+
+    pub(crate) async fn kept(&self, report: KeptTasksReport) {
+        self.say(attend_request::Message::KeptTasks(report)).await;
     }
 }
 

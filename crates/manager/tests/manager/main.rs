@@ -16,6 +16,7 @@ mod forger;
 mod grpc;
 mod halves;
 mod jobs;
+mod kept;
 mod matching;
 mod members;
 mod oauth;

@@ -36,6 +36,14 @@ const TAGS: &[(&str, &str)] = &[
     ("schedulers", "Schedulers, registered by themselves or by hand"),
     ("seed-peers", "Seed peers, registered by themselves or by hand"),
     ("peers", "Peers, as the schedulers of their clusters report them"),
+    (
+        "persistent-tasks",
+        "Tasks that are kept with replicas, and in an object store",
+    ),
+    (
+        "persistent-cache-tasks",
+        "Tasks that are kept with replicas in their cluster",
+    ),
     ("jobs", "Jobs: what schedulers are asked to do, and what came of it"),
     ("users", "Users, signing in and out, their sessions and roles"),
     ("oauth", "Identity providers by which people sign in"),

@@ -12,6 +12,7 @@ pub(crate) mod job;
 pub(crate) mod job_rate;
 pub(crate) mod job_target;
 pub(crate) mod job_work;
+pub(crate) mod kept_task;
 pub(crate) mod oauth;
 pub(crate) mod peer;
 pub(crate) mod peer_sighting;

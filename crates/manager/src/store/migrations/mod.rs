@@ -5,6 +5,7 @@ mod m0002_access;
 mod m0003_audit;
 mod m0004_jobs;
 mod m0005_oauth;
+mod m0006_kept_tasks;
 
 use sea_orm_migration::{MigrationTrait, MigratorTrait};
 
@@ -18,6 +19,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0003_audit::Migration),
             Box::new(m0004_jobs::Migration),
             Box::new(m0005_oauth::Migration),
+            Box::new(m0006_kept_tasks::Migration),
         ]
     }
 }
