@@ -15,6 +15,7 @@ pub mod config;
 mod credentials;
 mod grpc;
 mod hosts;
+mod kept;
 mod manager;
 mod metrics;
 mod preheat;

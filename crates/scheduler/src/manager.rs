@@ -7,6 +7,7 @@ use crate::attend::{Attend, Works};
 use crate::brain::Brain;
 use crate::config::{Identity, ManagerConfig};
 use crate::hosts::Hosts;
+use crate::kept::Kept;
 use crate::rules::Rules;
 use dragonfly_api::ext::manager_client::ManagerClient as ExtensionClient;
 use dragonfly_api::ext::{Hello, WatchRequest};
@@ -73,6 +74,7 @@ pub(crate) struct Parts {
     pub(crate) brain: Brain,
     pub(crate) told: Told,
     pub(crate) hosts: Hosts,
+    pub(crate) kept: Kept,
     pub(crate) works: Works,
 }
 
@@ -104,7 +106,7 @@ impl Relation {
             scheduler_cluster_id: config.cluster_id,
         };
         Ok(Self {
-            attend: Attend::new(channel.clone(), hello, parts.hosts, parts.works),
+            attend: Attend::new(channel.clone(), hello, (parts.hosts, parts.kept), parts.works),
             client: ManagerClient::new(channel.clone()),
             extension: ExtensionClient::new(channel),
             config,

@@ -7,6 +7,7 @@ use crate::config::{Config, ManagerConfig};
 use crate::credentials::Numbering;
 use crate::grpc::{self, Grpc};
 use crate::hosts::{self, Hosts};
+use crate::kept::{self, Keeper, Kept};
 use crate::manager::{self, Place, Relation, Told};
 use crate::metrics::Counts;
 use crate::preheat::Preheat;
@@ -41,6 +42,7 @@ pub struct Scheduler {
     manager: Option<(ManagerConfig, Option<ClientTls>, Place)>,
     ops: Option<TcpListener>,
     hosts: Hosts,
+    kept: Kept,
     sources: Sources,
     addresses: Addresses,
     ready: Ready,
@@ -66,6 +68,9 @@ pub enum BuildError {
     /// The table of hosts can't be read.
     #[error(transparent)]
     Hosts(#[from] hosts::Error),
+    /// The kept tasks can't be read.
+    #[error(transparent)]
+    Kept(#[from] kept::Error),
     /// Registries can't be asked.
     #[error("origins can't be asked")]
     Sources(#[from] source::Error),
@@ -133,6 +138,7 @@ impl Scheduler {
             None => None,
         };
         let hosts = Hosts::load(data_dir.path().join("hosts"), SystemTime::now())?;
+        let kept = Kept::open(&data_dir.path().join("kept"), hosts.clone())?;
         let addresses = Addresses {
             grpc: bound(&grpc_listener),
             metrics: ops.as_ref().map(bound),
@@ -168,6 +174,7 @@ impl Scheduler {
             manager,
             ops,
             hosts,
+            kept,
             sources,
             addresses,
             ready: Ready::new(),
@@ -194,6 +201,7 @@ impl Scheduler {
         let (applications, known_applications) = watch::channel(Arc::<Applications>::default());
         let (rules, known_rules) = watch::channel(Arc::<Rules>::default());
         let reach = Reach::new(self.seeds_tls);
+        let keeper = Keeper::new(self.kept.clone(), self.hosts.clone(), reach.clone(), workers.clone());
         let preheat = Preheat::new(self.hosts.clone(), reach.clone(), self.sources, counts.clone());
         if let Some((manager, tls, place)) = self.manager {
             let parts = manager::Parts {
@@ -201,7 +209,8 @@ impl Scheduler {
                 brain: brain.clone(),
                 told: Told { applications, rules },
                 hosts: self.hosts.clone(),
-                works: Works::new(preheat.clone(), workers.clone()),
+                kept: self.kept.clone(),
+                works: Works::new(preheat.clone(), keeper.clone(), workers.clone()),
             };
             let relation = Relation::new(manager, tls.as_ref(), parts)?;
             workers.spawn("relation with the manager", relation.keep(workers.cancel_token()));
@@ -215,11 +224,18 @@ impl Scheduler {
             workers: workers.clone(),
         });
         workers.spawn("scheduling", owner.run(commands));
+        let keeping = keeper.clone().keep();
+        let stopping = workers.cancel_token();
+        workers.spawn("replicas of kept tasks", async move {
+            stopping.run_until_cancelled(keeping).await;
+        });
         workers.spawn("table of hosts", self.hosts.clone().keep(workers.cancel_token()));
         let grpc = Grpc {
             brain,
             hosts: self.hosts,
             preheat,
+            kept: self.kept,
+            keeper,
             counts,
             applications: known_applications,
             rules: known_rules,

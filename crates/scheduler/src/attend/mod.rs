@@ -1,14 +1,17 @@
-//! Attending the manager: taking works of its jobs, reporting on them, and telling which hosts the cluster has. The
+//! Attending the manager: taking works of its jobs, reporting on them, and telling which hosts the cluster has, and
+//! which tasks it keeps. The
 //! scheduler opens the stream, since a manager may not be able to reach its clusters.
 //!
 //! A manager that knows nothing of this is left in peace, and one that is away is awaited; meanwhile the works go on.
 
 mod hosts;
+mod kept;
 mod works;
 
 pub(crate) use works::Works;
 
 use crate::hosts::Hosts;
+use crate::kept::Kept;
 use dragonfly_api::ext::attend_request::Message as Word;
 use dragonfly_api::ext::attend_response::Message as Call;
 use dragonfly_api::ext::manager_client::ManagerClient;
@@ -40,15 +43,17 @@ pub(crate) struct Attend {
     client: ManagerClient<Channel>,
     hello: Hello,
     hosts: Hosts,
+    kept: Kept,
     works: Works,
 }
 
 impl Attend {
-    pub(crate) fn new(channel: Channel, hello: Hello, hosts: Hosts, works: Works) -> Self {
+    pub(crate) fn new(channel: Channel, hello: Hello, (hosts, kept): (Hosts, Kept), works: Works) -> Self {
         Self {
             client: ManagerClient::new(channel).max_decoding_message_size(MAX_MESSAGE_BYTES),
             hello,
             hosts,
+            kept,
             works,
         }
     }
@@ -91,6 +96,7 @@ impl Attend {
             ended = self.listen(calls) => ended,
             ended = self.works.report(&words) => ended,
             ended = hosts::report(&self.hosts, &words) => ended,
+            ended = kept::report(&self.kept, &words) => ended,
         }
     }
 

@@ -3,10 +3,12 @@
 //! A work that comes again under a newer lease, because the manager did not hear of it for a while, goes on where it is.
 
 use super::{Words, say};
+use crate::kept::{Keeper, Keeping, Key};
 use crate::preheat::{Asker, Board, Error, Order, Outcome, Preheat, Query};
 use dragonfly_api::ext::attend_request::Message as Word;
 use dragonfly_api::ext::work::Task;
-use dragonfly_api::ext::{Work, WorkOutcome, WorkReport};
+use dragonfly_api::ext::{Target, TargetState, Work, WorkOutcome, WorkReport, task_query};
+use dragonfly_model::TaskId;
 use dragonfly_service::Workers;
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -34,6 +36,7 @@ pub(crate) struct Works(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     preheat: Preheat,
+    keeper: Keeper,
     workers: Workers,
     known: Mutex<BTreeMap<u64, Entry>>,
     places: Semaphore,
@@ -52,9 +55,10 @@ struct Entry {
 }
 
 impl Works {
-    pub(crate) fn new(preheat: Preheat, workers: Workers) -> Self {
+    pub(crate) fn new(preheat: Preheat, keeper: Keeper, workers: Workers) -> Self {
         Self(Arc::new(Inner {
             preheat,
+            keeper,
             workers,
             known: Mutex::default(),
             places: Semaphore::new(MAX_RUNNING),
@@ -204,12 +208,43 @@ impl Works {
                 return Ok(told(preheat.query(&query, board, cancel).await));
             }
             Task::DeleteTask(query) => {
+                if let Some(task_query::Task::TaskId(id)) = &query.task {
+                    self.drop_kept(id, board).await;
+                }
                 let query = Query::delete(query)?.within(timeout)?;
                 return Ok(told(preheat.query(&query, board, cancel).await));
             }
         };
         let plan = preheat.plan(order.within(timeout)?).await?;
         Ok(told(preheat.run(&plan, board, cancel).await))
+    }
+
+    /// The task may be one that is kept, under either policy.
+    async fn drop_kept(&self, id: &str, board: &Board) {
+        let Ok(id) = TaskId::parse(id) else {
+            return;
+        };
+        for keeping in [Keeping::Persistent, Keeping::PersistentCache] {
+            let key = Key {
+                keeping,
+                id: id.clone(),
+            };
+            for (host, told) in self.0.keeper.drop(&key).await.unwrap_or_default() {
+                let (state, description) = match told {
+                    Ok(()) => (TargetState::Done, String::new()),
+                    Err(failure) => (TargetState::Failed, failure.to_string()),
+                };
+                board.add(Target {
+                    task_id: id.to_string(),
+                    host_id: host.id.clone(),
+                    hostname: host.hostname.clone(),
+                    ip: host.ip.clone(),
+                    state: state.into(),
+                    description,
+                    ..Target::default()
+                });
+            }
+        }
     }
 
     fn known(&self) -> MutexGuard<'_, BTreeMap<u64, Entry>> {

@@ -2,14 +2,19 @@
 
 mod conversation;
 mod extension;
+mod kept;
+mod kept_stream;
 mod preheat;
 mod service;
 mod unserved;
+
+pub(crate) use kept::told_task;
 
 use crate::applications::Applications;
 use crate::brain::Brain;
 use crate::credentials::Numbering;
 use crate::hosts::Hosts;
+use crate::kept::{Keeper, Kept};
 use crate::metrics::Counts;
 use crate::preheat::Preheat;
 use crate::rules::Rules;
@@ -48,6 +53,8 @@ pub(crate) struct Grpc {
     pub(crate) brain: Brain,
     pub(crate) hosts: Hosts,
     pub(crate) preheat: Preheat,
+    pub(crate) kept: Kept,
+    pub(crate) keeper: Keeper,
     pub(crate) counts: Counts,
     pub(crate) applications: watch::Receiver<Arc<Applications>>,
     pub(crate) rules: watch::Receiver<Arc<Rules>>,

@@ -2,8 +2,11 @@
 
 use super::Grpc;
 use super::conversation::{Conversation, Responses};
+use super::kept::{cached_peer, cached_task, stored_peer, stored_task};
+use super::kept_stream::{self, Cached, Stored};
 use super::unserved::unserved;
 use crate::brain::task_state;
+use crate::kept::{Keeping, TaskState};
 use crate::translate;
 use dragonfly_api::common::{self, Host, Peer, Task};
 use dragonfly_api::scheduler::scheduler_server::Scheduler;
@@ -12,7 +15,7 @@ use dragonfly_api::{Invalid, PeerIds, duration, timestamp};
 use dragonfly_model::{HostId, TaskId};
 use dragonfly_scheduling::{Event, PeerKey};
 use dragonfly_service::Workers;
-use futures::stream::Empty;
+use futures::stream::{BoxStream, Empty};
 use std::time::{Duration, SystemTime};
 use tonic::metadata::MetadataValue;
 use tonic::{Request, Response, Status, Streaming};
@@ -118,8 +121,8 @@ impl Service {
 impl Scheduler for Service {
     type AnnouncePeerStream = Responses;
     type AnnounceCachePeerStream = Empty<Result<AnnounceCachePeerResponse, Status>>;
-    type AnnouncePersistentPeerStream = Empty<Result<AnnouncePersistentPeerResponse, Status>>;
-    type AnnouncePersistentCachePeerStream = Empty<Result<AnnouncePersistentCachePeerResponse, Status>>;
+    type AnnouncePersistentPeerStream = BoxStream<'static, Result<AnnouncePersistentPeerResponse, Status>>;
+    type AnnouncePersistentCachePeerStream = BoxStream<'static, Result<AnnouncePersistentCachePeerResponse, Status>>;
 
     async fn announce_peer(
         &self,
@@ -200,27 +203,151 @@ impl Scheduler for Service {
         self.grpc.counts.stat_file.count(told).map(Response::new)
     }
 
+    async fn announce_persistent_peer(
+        &self,
+        request: Request<Streaming<AnnouncePersistentPeerRequest>>,
+    ) -> Result<Response<Self::AnnouncePersistentPeerStream>, Status> {
+        let told = kept_stream::hold::<Stored>(self.grpc.kept.clone(), request.into_inner());
+        Ok(Response::new(told))
+    }
+
+    async fn stat_persistent_peer(
+        &self,
+        request: Request<StatPersistentPeerRequest>,
+    ) -> Result<Response<common::PersistentPeer>, Status> {
+        let request = request.into_inner();
+        let ids = [&*request.host_id, &request.task_id, &request.peer_id];
+        let (view, peer) = self.kept_peer(Keeping::Persistent, ids)?;
+        Ok(Response::new(stored_peer(&view, peer)))
+    }
+
+    async fn delete_persistent_peer(
+        &self,
+        request: Request<DeletePersistentPeerRequest>,
+    ) -> Result<Response<()>, Status> {
+        let request = request.into_inner();
+        let ids = [&*request.host_id, &request.task_id, &request.peer_id];
+        self.drop_kept_peer(Keeping::Persistent, ids).map(Response::new)
+    }
+
+    async fn upload_persistent_task_started(
+        &self,
+        request: Request<UploadPersistentTaskStartedRequest>,
+    ) -> Result<Response<()>, Status> {
+        self.begin_stored(request.into_inner()).map(Response::new)
+    }
+
+    async fn upload_persistent_task_finished(
+        &self,
+        request: Request<UploadPersistentTaskFinishedRequest>,
+    ) -> Result<Response<common::PersistentTask>, Status> {
+        let request = request.into_inner();
+        let ids = [&*request.host_id, &request.task_id, &request.peer_id];
+        let view = self.end_upload(Keeping::Persistent, ids, TaskState::Succeeded)?;
+        Ok(Response::new(stored_task(&view)))
+    }
+
+    async fn upload_persistent_task_failed(
+        &self,
+        request: Request<UploadPersistentTaskFailedRequest>,
+    ) -> Result<Response<()>, Status> {
+        let request = request.into_inner();
+        let ids = [&*request.host_id, &request.task_id, &request.peer_id];
+        self.end_upload(Keeping::Persistent, ids, TaskState::Failed)?;
+        Ok(Response::new(()))
+    }
+
+    async fn stat_persistent_task(
+        &self,
+        request: Request<StatPersistentTaskRequest>,
+    ) -> Result<Response<common::PersistentTask>, Status> {
+        let view = self.kept_task(Keeping::Persistent, &request.into_inner().task_id)?;
+        Ok(Response::new(stored_task(&view)))
+    }
+
+    async fn delete_persistent_task(
+        &self,
+        request: Request<DeletePersistentTaskRequest>,
+    ) -> Result<Response<()>, Status> {
+        let task = request.into_inner().task_id;
+        self.drop_kept(Keeping::Persistent, &task).await.map(Response::new)
+    }
+
+    async fn announce_persistent_cache_peer(
+        &self,
+        request: Request<Streaming<AnnouncePersistentCachePeerRequest>>,
+    ) -> Result<Response<Self::AnnouncePersistentCachePeerStream>, Status> {
+        let told = kept_stream::hold::<Cached>(self.grpc.kept.clone(), request.into_inner());
+        Ok(Response::new(told))
+    }
+
+    async fn stat_persistent_cache_peer(
+        &self,
+        request: Request<StatPersistentCachePeerRequest>,
+    ) -> Result<Response<common::PersistentCachePeer>, Status> {
+        let request = request.into_inner();
+        let ids = [&*request.host_id, &request.task_id, &request.peer_id];
+        let (view, peer) = self.kept_peer(Keeping::PersistentCache, ids)?;
+        Ok(Response::new(cached_peer(&view, peer)))
+    }
+
+    async fn delete_persistent_cache_peer(
+        &self,
+        request: Request<DeletePersistentCachePeerRequest>,
+    ) -> Result<Response<()>, Status> {
+        let request = request.into_inner();
+        let ids = [&*request.host_id, &request.task_id, &request.peer_id];
+        self.drop_kept_peer(Keeping::PersistentCache, ids).map(Response::new)
+    }
+
+    async fn upload_persistent_cache_task_started(
+        &self,
+        request: Request<UploadPersistentCacheTaskStartedRequest>,
+    ) -> Result<Response<()>, Status> {
+        self.begin_cached(request.into_inner()).map(Response::new)
+    }
+
+    async fn upload_persistent_cache_task_finished(
+        &self,
+        request: Request<UploadPersistentCacheTaskFinishedRequest>,
+    ) -> Result<Response<common::PersistentCacheTask>, Status> {
+        let request = request.into_inner();
+        let ids = [&*request.host_id, &request.task_id, &request.peer_id];
+        let view = self.end_upload(Keeping::PersistentCache, ids, TaskState::Succeeded)?;
+        Ok(Response::new(cached_task(&view)))
+    }
+
+    async fn upload_persistent_cache_task_failed(
+        &self,
+        request: Request<UploadPersistentCacheTaskFailedRequest>,
+    ) -> Result<Response<()>, Status> {
+        let request = request.into_inner();
+        let ids = [&*request.host_id, &request.task_id, &request.peer_id];
+        self.end_upload(Keeping::PersistentCache, ids, TaskState::Failed)?;
+        Ok(Response::new(()))
+    }
+
+    async fn stat_persistent_cache_task(
+        &self,
+        request: Request<StatPersistentCacheTaskRequest>,
+    ) -> Result<Response<common::PersistentCacheTask>, Status> {
+        let view = self.kept_task(Keeping::PersistentCache, &request.into_inner().task_id)?;
+        Ok(Response::new(cached_task(&view)))
+    }
+
+    async fn delete_persistent_cache_task(
+        &self,
+        request: Request<DeletePersistentCacheTaskRequest>,
+    ) -> Result<Response<()>, Status> {
+        let task = request.into_inner().task_id;
+        self.drop_kept(Keeping::PersistentCache, &task).await.map(Response::new)
+    }
+
     unserved! {
         announce_cache_peer(Streaming<AnnounceCachePeerRequest>) -> Self::AnnounceCachePeerStream;
         stat_cache_peer(StatCachePeerRequest) -> common::CachePeer;
         delete_cache_peer(DeleteCachePeerRequest) -> ();
         stat_cache_task(StatCacheTaskRequest) -> common::CacheTask;
         delete_cache_task(DeleteCacheTaskRequest) -> ();
-        announce_persistent_peer(Streaming<AnnouncePersistentPeerRequest>) -> Self::AnnouncePersistentPeerStream;
-        stat_persistent_peer(StatPersistentPeerRequest) -> common::PersistentPeer;
-        delete_persistent_peer(DeletePersistentPeerRequest) -> ();
-        upload_persistent_task_started(UploadPersistentTaskStartedRequest) -> ();
-        upload_persistent_task_finished(UploadPersistentTaskFinishedRequest) -> common::PersistentTask;
-        upload_persistent_task_failed(UploadPersistentTaskFailedRequest) -> ();
-        stat_persistent_task(StatPersistentTaskRequest) -> common::PersistentTask;
-        delete_persistent_task(DeletePersistentTaskRequest) -> ();
-        announce_persistent_cache_peer(Streaming<AnnouncePersistentCachePeerRequest>) -> Self::AnnouncePersistentCachePeerStream;
-        stat_persistent_cache_peer(StatPersistentCachePeerRequest) -> common::PersistentCachePeer;
-        delete_persistent_cache_peer(DeletePersistentCachePeerRequest) -> ();
-        upload_persistent_cache_task_started(UploadPersistentCacheTaskStartedRequest) -> ();
-        upload_persistent_cache_task_finished(UploadPersistentCacheTaskFinishedRequest) -> common::PersistentCacheTask;
-        upload_persistent_cache_task_failed(UploadPersistentCacheTaskFailedRequest) -> ();
-        stat_persistent_cache_task(StatPersistentCacheTaskRequest) -> common::PersistentCacheTask;
-        delete_persistent_cache_task(DeletePersistentCacheTaskRequest) -> ();
     }
 }

@@ -5,7 +5,7 @@ use tonic::Status;
 /// What a caller of such a call is told.
 pub(super) fn refusal(name: &str) -> Status {
     Status::unimplemented(format!(
-        "this scheduler does not serve {name}; it serves standard tasks"
+        "this scheduler does not serve {name}; it serves standard tasks and kept ones"
     ))
 }
 

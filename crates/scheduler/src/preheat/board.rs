@@ -34,7 +34,7 @@ pub(crate) struct Tally {
 
 impl Board {
     /// A new target.
-    pub(super) fn add(&self, target: Target) -> Row {
+    pub(crate) fn add(&self, target: Target) -> Row {
         let mut state = self.state();
         let row = state.targets.len();
         state.targets.push(target);

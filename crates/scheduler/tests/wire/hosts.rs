@@ -105,9 +105,9 @@ async fn calls_that_are_not_served_say_so() {
         .unwrap_err();
     assert_eq!(stat.code(), Code::Unimplemented);
     assert!(stat.message().contains("stat_cache_task"), "{stat}");
-    let stream = futures::stream::empty::<AnnouncePersistentPeerRequest>();
-    let persistent = client.announce_persistent_peer(stream).await.unwrap_err();
-    assert_eq!(persistent.code(), Code::Unimplemented);
+    let stream = futures::stream::empty::<AnnounceCachePeerRequest>();
+    let cached = client.announce_cache_peer(stream).await.unwrap_err();
+    assert_eq!(cached.code(), Code::Unimplemented);
     let nobody = AnnounceHostRequest::default();
     assert_eq!(
         client.announce_host(nobody).await.unwrap_err().code(),

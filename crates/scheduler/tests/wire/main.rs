@@ -5,6 +5,7 @@
 mod announce_peer;
 mod attend;
 mod hosts;
+mod kept;
 mod manager;
 mod preheat;
 mod sim;

@@ -58,6 +58,15 @@ impl Attention {
         }
     }
 
+    /// The next word on kept tasks.
+    pub(crate) async fn kept(&mut self) -> KeptTasksReport {
+        loop {
+            if let Word::KeptTasks(kept) = self.word().await {
+                return kept;
+            }
+        }
+    }
+
     /// The next word on works.
     pub(crate) async fn report(&mut self) -> WorkReport {
         loop {

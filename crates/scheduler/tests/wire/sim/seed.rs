@@ -96,6 +96,19 @@ pub(crate) struct Seed {
     pub(crate) host: Host,
     pub(crate) holdings: Holdings,
     calls: mpsc::Receiver<Call>,
+    kept: mpsc::Receiver<KeptCall>,
+}
+
+/// What a host is told of a kept task.
+pub(crate) enum KeptCall {
+    /// To fetch it. The call ends when the test drops the other half.
+    Fetch(
+        DownloadPersistentCacheTaskRequest,
+        mpsc::Sender<Result<DownloadPersistentCacheTaskResponse, Status>>,
+    ),
+    /// To keep it from now on.
+    Oblige(String),
+    Drop(String),
 }
 
 impl Seed {
@@ -114,9 +127,11 @@ impl Seed {
         let listener = TcpListener::bind((ip, 0)).await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let (sender, calls) = mpsc::channel(16);
+        let (kept_sender, kept) = mpsc::channel(16);
         let holdings = Holdings::default();
         let upload = Upload {
             calls: sender,
+            kept: kept_sender,
             holdings: holdings.clone(),
         };
         let mut server = tonic::transport::Server::builder();
@@ -132,12 +147,22 @@ impl Seed {
             ..host(name, port)
         };
         lab.announce(host.clone()).await;
-        Self { host, holdings, calls }
+        Self {
+            host,
+            holdings,
+            calls,
+            kept,
+        }
     }
 
     /// The next call of the scheduler.
     pub(crate) async fn called(&mut self) -> Call {
         soon("a call to the seed peer", self.calls.recv()).await.unwrap()
+    }
+
+    /// The next that the scheduler says of a kept task.
+    pub(crate) async fn told(&mut self) -> KeptCall {
+        soon("a word on a kept task", self.kept.recv()).await.unwrap()
     }
 
     /// Whether nobody called.
@@ -153,6 +178,7 @@ impl Seed {
 #[derive(Debug)]
 struct Upload {
     calls: mpsc::Sender<Call>,
+    kept: mpsc::Sender<KeptCall>,
     holdings: Holdings,
 }
 
@@ -176,7 +202,7 @@ impl DfdaemonUpload for Upload {
     type SyncCachePiecesStream = Never<SyncCachePiecesResponse>;
     type DownloadPersistentTaskStream = Never<DownloadPersistentTaskResponse>;
     type SyncPersistentPiecesStream = Never<SyncPersistentPiecesResponse>;
-    type DownloadPersistentCacheTaskStream = Never<DownloadPersistentCacheTaskResponse>;
+    type DownloadPersistentCacheTaskStream = BoxStream<'static, Result<DownloadPersistentCacheTaskResponse, Status>>;
     type SyncPersistentCachePiecesStream = Never<SyncPersistentCachePiecesResponse>;
     type SyncHostStream = Never<Host>;
 
@@ -235,6 +261,39 @@ impl DfdaemonUpload for Upload {
         }
     }
 
+    async fn download_persistent_cache_task(
+        &self,
+        request: Request<DownloadPersistentCacheTaskRequest>,
+    ) -> Result<Response<Self::DownloadPersistentCacheTaskStream>, Status> {
+        let (answers, responses) = mpsc::channel(1);
+        self.kept
+            .send(KeptCall::Fetch(request.into_inner(), answers))
+            .await
+            .unwrap();
+        Ok(Response::new(ReceiverStream::new(responses).boxed()))
+    }
+
+    async fn update_persistent_cache_task(
+        &self,
+        request: Request<UpdatePersistentCacheTaskRequest>,
+    ) -> Result<Response<()>, Status> {
+        let request = request.into_inner();
+        assert!(request.persistent);
+        self.kept.send(KeptCall::Oblige(request.task_id)).await.unwrap();
+        Ok(Response::new(()))
+    }
+
+    async fn delete_persistent_cache_task(
+        &self,
+        request: Request<DeletePersistentCacheTaskRequest>,
+    ) -> Result<Response<()>, Status> {
+        self.kept
+            .send(KeptCall::Drop(request.into_inner().task_id))
+            .await
+            .unwrap();
+        Ok(Response::new(()))
+    }
+
     unserved! {
         stat_task(StatTaskRequest) -> common::Task;
         sync_pieces(SyncPiecesRequest) -> Self::SyncPiecesStream;
@@ -248,10 +307,7 @@ impl DfdaemonUpload for Upload {
         update_persistent_task(UpdatePersistentTaskRequest) -> ();
         stat_persistent_task(StatPersistentTaskRequest) -> common::PersistentTask;
         delete_persistent_task(DeletePersistentTaskRequest) -> ();
-        download_persistent_cache_task(DownloadPersistentCacheTaskRequest) -> Self::DownloadPersistentCacheTaskStream;
-        update_persistent_cache_task(UpdatePersistentCacheTaskRequest) -> ();
         stat_persistent_cache_task(StatPersistentCacheTaskRequest) -> common::PersistentCacheTask;
-        delete_persistent_cache_task(DeletePersistentCacheTaskRequest) -> ();
         sync_persistent_cache_pieces(SyncPersistentCachePiecesRequest) -> Self::SyncPersistentCachePiecesStream;
         sync_host(SyncHostRequest) -> Self::SyncHostStream;
     }
