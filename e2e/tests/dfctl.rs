@@ -23,7 +23,8 @@ fn preheat(up: &Up, arguments: &[&str]) -> Output {
 #[tokio::test]
 async fn a_scheduler_preheats_without_a_manager_and_tells_to_the_end_who_has_it() {
     let origin = Origin::start().unwrap();
-    let up = Up::start(Options::with_peers(2)).await.unwrap();
+    let options = Options::with_peers(2).with_config("security: {egress: {allow: [127.0.0.0/8]}}\n");
+    let up = Up::start(options).await.unwrap();
     let content = Content::new(60, 9 << 20);
     let url = origin.put("/model", Resource::file(content));
     let output = preheat(&up, &[&url, "--scope", "all-peers", "--output", "json"]);

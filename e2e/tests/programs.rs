@@ -164,18 +164,7 @@ async fn the_seed_fetches_for_the_peer([mut manager, mut scheduler, mut seed, mu
     peer.run_dfdaemon(Some(&manager), false).await;
 
     // The peer may not ask the origin, so it has nothing before it knows the others.
-    let file = peer.dir.path().join("file");
-    let end = Instant::now() + WITHIN;
-    loop {
-        let output = dfget(peer.dfget(), &url, &file, &["--disable-back-to-source"])
-            .await
-            .unwrap();
-        if output.status.success() {
-            break;
-        }
-        assert!(Instant::now() < end, "{output:?}");
-        tokio::time::sleep(Duration::from_millis(200)).await;
-    }
+    let file = knows_others(&peer, &url).await;
     assert_eq!(std::fs::read(&file).unwrap(), content.bytes(0, LENGTH));
     assert_eq!(origin.served("/file").unwrap().bytes, LENGTH as u64);
 
@@ -219,6 +208,78 @@ async fn a_peer_goes_on_while_manager_and_scheduler_are_away() {
     let file = peer.dir.path().join("file");
     succeeded(&dfget(peer.dfget(), &url, &file, &[]).await.unwrap()).unwrap();
     assert_eq!(std::fs::read(&file).unwrap(), content.bytes(0, LENGTH));
+}
+
+#[tokio::test]
+async fn two_hundred_downloads_survive_the_kill_of_their_scheduler_and_the_origin_gives_each_byte_once() {
+    const CONTENTS: u64 = 50;
+    const PEERS: usize = 4;
+    let origin = Origin::start().unwrap();
+    let [mut manager, mut scheduler, mut seed] = [(); 3].map(|()| Host::new());
+    manager.run_manager().await;
+    scheduler.run_scheduler(&manager).await;
+    seed.run_dfdaemon(Some(&manager), true).await;
+    let mut peers = [(); PEERS].map(|()| Host::new());
+    for peer in &mut peers {
+        peer.run_dfdaemon(Some(&manager), false).await;
+    }
+    // Until the seed fetches for its peers.
+    let first = origin.put("/first", Resource::file(Content::new(70, 1)));
+    for peer in &peers {
+        knows_others(peer, &first).await;
+    }
+
+    // The origin stops in the middle of each content, so that all downloads are under way.
+    let contents: Vec<Content> = (0..CONTENTS)
+        .map(|number| Content::new(71 + number, LENGTH as u64))
+        .collect();
+    let path = |number: usize| format!("/{number}");
+    let mut downloads = tokio::task::JoinSet::new();
+    for (number, content) in contents.iter().enumerate() {
+        let url = origin.put(&path(number), Resource::file(*content));
+        origin.hold_at(&path(number), LENGTH as u64 / 2).unwrap();
+        for peer in &peers {
+            let file = peer.dir.path().join(number.to_string());
+            let (command, url) = (peer.dfget(), url.clone());
+            downloads.spawn(async move { dfget(command, &url, &file, &[]).await });
+        }
+    }
+    for number in 0..contents.len() {
+        let path = path(number);
+        origin.wait_served(&path, LENGTH as u64 / 2, WITHIN).await.unwrap();
+    }
+    scheduler.process.as_mut().unwrap().kill().await.unwrap();
+    scheduler.run_scheduler(&manager).await;
+    for number in 0..contents.len() {
+        origin.release(&path(number)).unwrap();
+    }
+    while let Some(output) = downloads.join_next().await {
+        succeeded(&output.unwrap().unwrap()).unwrap();
+    }
+    for (number, content) in contents.iter().enumerate() {
+        for peer in &peers {
+            let file = peer.dir.path().join(number.to_string());
+            assert_eq!(std::fs::read(file).unwrap(), content.bytes(0, LENGTH), "{number}");
+        }
+        let served = origin.served(&path(number)).unwrap();
+        assert_eq!(served.bytes, LENGTH as u64, "{number}: {served:?}");
+    }
+}
+
+/// Waits until a peer gets what it may not ask the origin for, and returns where that is.
+async fn knows_others(peer: &Host, url: &str) -> PathBuf {
+    let file = peer.dir.path().join("from-others");
+    let end = Instant::now() + WITHIN;
+    loop {
+        let output = dfget(peer.dfget(), url, &file, &["--disable-back-to-source"])
+            .await
+            .unwrap();
+        if output.status.success() {
+            return file;
+        }
+        assert!(Instant::now() < end, "{output:?}");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
 }
 
 #[tokio::test]

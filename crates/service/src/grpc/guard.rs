@@ -9,11 +9,17 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use tonic::Status;
+use tonic::metadata::MetadataValue;
 use tower::{Layer, Service};
 use tracing::Instrument;
 
 /// The metadata key under which a call is known in the logs of both sides.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// The metadata key under which who is refused is told when to come again, in milliseconds. gRPC's own clients know it.
+const RETRY_PUSHBACK: &str = "grpc-retry-pushback-ms";
+/// When that is: at different times, so that they don't come together again.
+const COME_AGAIN_MILLIS: std::ops::Range<u64> = 250..1250;
 
 /// Longest request id that is taken over from a caller, in bytes.
 const MAX_REQUEST_ID: usize = 128;
@@ -72,7 +78,11 @@ where
         let method = request.uri().path().to_owned();
         if !method.starts_with(HEALTH) && self.rate.check().is_err() {
             tracing::debug!(rpc.method = method, "refused a request above the rate limit");
-            let status = Status::resource_exhausted("the request rate limit is reached; retry later");
+            let mut status = Status::resource_exhausted("the request rate limit is reached; retry later");
+            let millis = rand::random_range(COME_AGAIN_MILLIS);
+            status
+                .metadata_mut()
+                .insert(RETRY_PUSHBACK, MetadataValue::from(millis));
             return futures::future::ready(Ok(status.into_http())).boxed();
         }
         let id = request_id(request.headers());
@@ -142,6 +152,8 @@ mod tests {
         let health = service.oneshot(request("/grpc.health.v1.Health/Check")).await.unwrap();
         assert_eq!(code(&first), Code::Ok);
         assert_eq!(code(&second), Code::ResourceExhausted);
+        let wait: u64 = second.headers()[RETRY_PUSHBACK].to_str().unwrap().parse().unwrap();
+        assert!(COME_AGAIN_MILLIS.contains(&wait));
         assert_eq!(code(&health), Code::Ok);
     }
 
