@@ -8,11 +8,14 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use dragonfly_e2e::{dfget, succeeded};
+use dragonfly_e2e::{Caller, dfget, succeeded};
 use dragonfly_testkit::client;
+use dragonfly_testkit::collector::{Collector, Told};
 use dragonfly_testkit::content::Content;
+use dragonfly_testkit::image::Image;
 use dragonfly_testkit::origin::{Origin, Resource};
 use dragonfly_testkit::process::{Process, Ready, own_loopback};
+use dragonfly_testkit::registry::{Login, Registry, Transport};
 use dragonfly_testkit::up::binary;
 use serde_json::{Map, Value, json};
 use tempfile::TempDir;
@@ -26,8 +29,8 @@ struct Host {
     ip: Ipv4Addr,
     dir: TempDir,
     process: Option<Process>,
-    /// What its certificates add to its file.
-    tls: Value,
+    /// What is added to its file: by its certificates, or by a test.
+    more: Value,
 }
 
 /// Runs a command of the product and returns what it prints.
@@ -53,7 +56,7 @@ impl Host {
             ip: own_loopback(),
             dir: tempfile::tempdir().unwrap(),
             process: None,
-            tls: json!({}),
+            more: json!({}),
         }
     }
 
@@ -64,14 +67,14 @@ impl Host {
         let issue = [
             "manager", "ca", "issue", "--dir", ca, "--for", component, "--ip", &ip, "--out", out,
         ];
-        self.tls = serde_saphyr::from_str(&said(&issue)).unwrap();
+        self.more = serde_saphyr::from_str(&said(&issue)).unwrap();
     }
 
     /// Runs a program with this file and waits until it accepts connections at `port`.
     async fn run(&mut self, program: &str, file: &str, port: u16) {
         let path = self.dir.path().join(format!("{program}.yaml"));
         let mut file: Value = serde_saphyr::from_str(file).unwrap();
-        merge(file.as_object_mut().unwrap(), self.tls.as_object().unwrap());
+        merge(file.as_object_mut().unwrap(), self.more.as_object().unwrap());
         // JSON is YAML.
         std::fs::write(&path, file.to_string()).unwrap();
         let mut command = Command::new(binary().unwrap());
@@ -329,6 +332,74 @@ async fn a_block_list_is_in_force_long_before_anybody_polls() {
     let off = until(false, set(json!([])).await).await;
     println!("in force after {on:?}, lifted after {off:?}");
     for host in [&mut peer, &mut scheduler, &mut manager] {
+        host.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn a_pull_is_found_by_its_url_and_its_trace_goes_through_the_scheduler_and_holds_no_secret() {
+    let image = Image::tiny(80).unwrap();
+    let registry = Registry::start(Login::Bearer, Transport::Plain).await.unwrap();
+    registry.push(&image, "team/app", "v1").await.unwrap();
+    let collector = Collector::start().await.unwrap();
+    let mut hosts = [(); 4].map(|()| Host::new());
+    for host in &mut hosts {
+        host.more = json!({"tracing": {"protocol": "grpc", "endpoint": collector.endpoint()}});
+    }
+    let [mut manager, mut scheduler, mut seed, mut peer] = hosts;
+    manager.run_manager().await;
+    scheduler.run_scheduler(&manager).await;
+    seed.run_dfdaemon(Some(&manager), true).await;
+    peer.run_dfdaemon(Some(&manager), false).await;
+    let origin = Origin::start().unwrap();
+    let first = origin.put("/first", Resource::file(Content::new(81, 1)));
+    knows_others(&peer, &format!("{first}?X-Amz-Signature=s3cret")).await;
+
+    let authorization = registry.authorization("team/app").await.unwrap().unwrap();
+    let token = authorization.trim_start_matches("Bearer ");
+    let caller = Caller::new(Some(&authorization)).unwrap();
+    let blob = image.blobs().next().unwrap();
+    let proxy = format!("http://{}:4001", peer.ip);
+    let begun = Instant::now();
+    let answer = caller.blob(&proxy, &registry, "team/app", &blob.digest).await.unwrap();
+    let took = begun.elapsed();
+    assert_eq!((answer.status, &answer.digest), (200, &blob.digest));
+
+    // As the article looks for it.
+    let url = format!("/v2/team/app/blobs/{}?ns={}", blob.digest, registry.host());
+    let wanted = |told: &Told| told.span.name == "proxy" && told.text("http.url").as_ref() == Some(&url);
+    let root = collector.find(WITHIN, wanted).await.unwrap();
+    assert_eq!(root.service, "dragonfly-dfget");
+    assert_eq!(root.text("http.request.method").as_deref(), Some("GET"));
+    assert_eq!(root.number("http.response.status_code"), Some(200));
+    assert_eq!(
+        root.number("http.response.body.size"),
+        Some(answer.length.try_into().unwrap())
+    );
+    let nanos = root.span.end_time_unix_nano - root.span.start_time_unix_nano;
+    assert!(Duration::from_nanos(nanos) <= took, "{nanos} of {took:?}");
+    let child = async |name: &str, parent: &Told| {
+        let (trace, id) = (parent.span.trace_id.clone(), parent.span.span_id.clone());
+        let is_it =
+            |told: &Told| told.span.name == name && told.span.parent_span_id == id && told.span.trace_id == trace;
+        collector.find(WITHIN, is_it).await.unwrap()
+    };
+    child("authorise", &root).await;
+    let download = child("download", &root).await;
+    assert_eq!(
+        download.number("dragonfly.bytes.peers"),
+        Some(answer.length.try_into().unwrap())
+    );
+    assert_eq!(download.number("dragonfly.bytes.origin"), Some(0));
+    assert_eq!(download.text("dragonfly.task.id"), root.text("dragonfly.task.id"));
+    assert!(!download.span.events.is_empty(), "a piece came");
+    let register = child("register", &download).await;
+    let call = child("rpc", &register).await;
+    assert_eq!(call.service, "dragonfly-scheduler");
+    for secret in [token, "Bearer", "s3cret", registry.user().unwrap().password] {
+        assert!(!collector.everything().contains(secret), "{secret}");
+    }
+    for host in [&mut peer, &mut seed, &mut scheduler, &mut manager] {
         host.stop().await;
     }
 }

@@ -4,7 +4,7 @@ use crate::authority;
 use crate::console;
 use crate::failure::Failure;
 use bytesize::ByteSize;
-use dragonfly_service::telemetry::{self, Format, Options, Target};
+use dragonfly_service::telemetry::{self, Format, Options, Target, Traces, Tracing};
 use dragonfly_service::{Ready, config, exit};
 use secrecy::SecretString;
 use serde::Serialize;
@@ -115,6 +115,8 @@ pub(crate) trait Program: Sized + Send + 'static {
 
     /// What the file says about the log.
     fn log(raw: &Self::Raw) -> Log;
+    /// The name under which its traces are found, and what the file says about them.
+    fn tracing(raw: &Self::Raw) -> (&'static str, &Tracing);
     /// Binds every socket and opens every store; starts nothing.
     fn build(config: Self::Config) -> impl Future<Output = Result<Self, Failure>> + Send;
     /// Set when it serves.
@@ -135,13 +137,16 @@ pub(crate) async fn main<P: Program>(
         return Ok(());
     }
     let log = P::log(&raw);
+    let (service, tracing) = P::tracing(&raw);
+    let traces = tracing.traces(service);
+    let traces = traces.map_err(|error| Failure::config(&error).within(&from))?;
     let mut config = P::Config::try_from(raw).map_err(|error| Failure::config(&error).within(&from))?;
     if args.check_config {
         console::say(&format!("{from}: OK\n"));
         return Ok(());
     }
     adjust(&mut config);
-    let _guard = start_log(&args.log, log, P::NAME)?;
+    let _guard = start_log(&args.log, (log, traces), P::NAME)?;
     tracing::info!(
         program = P::NAME,
         version = crate::version::VERSION,
@@ -172,7 +177,11 @@ pub(crate) fn read<R: DeserializeOwned>(named: Option<&Path>, program: &str) -> 
     outcome.map_err(|error| Failure::config(&error))
 }
 
-fn start_log(args: &LogArgs, log: Log, name: &'static str) -> Result<telemetry::Guard, Failure> {
+fn start_log(
+    args: &LogArgs,
+    (log, traces): (Log, Option<Traces>),
+    name: &'static str,
+) -> Result<telemetry::Guard, Failure> {
     let console = args.console || (log.console && args.log_dir.is_none());
     let named = args.log_dir.clone().or(log.dir).filter(|_| !console);
     let usual = || (!console).then(|| PathBuf::from(format!("/var/log/dragonfly/{name}")));
@@ -193,6 +202,7 @@ fn start_log(args: &LogArgs, log: Log, name: &'static str) -> Result<telemetry::
             LogFormat::Json => Format::Json,
         },
         target,
+        traces,
     };
     match telemetry::init(options.clone()) {
         Err(error @ telemetry::Error::Open { .. }) if may_fail => {

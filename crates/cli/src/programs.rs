@@ -6,6 +6,7 @@ use dragonfly_manager::Manager;
 use dragonfly_peer::Peer;
 use dragonfly_scheduler::Scheduler;
 use dragonfly_service::Ready;
+use dragonfly_service::telemetry::Tracing;
 use tokio_util::sync::CancellationToken;
 
 /// Log files of programs whose configuration does not say more.
@@ -13,7 +14,7 @@ const MAX_FILE_SIZE: u64 = 1 << 30;
 const MAX_FILES: usize = 6;
 
 macro_rules! program {
-    ($program:ident, $name:literal, $room:ident, $log:expr) => {
+    ($program:ident, $name:literal, $service:literal, $room:ident, $log:expr) => {
         impl Program for $program {
             const NAME: &'static str = $name;
             type Raw = $room::config::Raw;
@@ -21,6 +22,10 @@ macro_rules! program {
 
             fn log(raw: &Self::Raw) -> Log {
                 $log(raw)
+            }
+
+            fn tracing(raw: &Self::Raw) -> (&'static str, &Tracing) {
+                ($service, &raw.tracing)
             }
 
             async fn build(config: Self::Config) -> Result<Self, Failure> {
@@ -45,6 +50,7 @@ macro_rules! program {
 program!(
     Manager,
     "manager",
+    "dragonfly-manager",
     dragonfly_manager,
     |raw: &dragonfly_manager::config::Raw| Log {
         level: level(raw.verbose, &raw.server.log_level),
@@ -58,6 +64,7 @@ program!(
 program!(
     Scheduler,
     "scheduler",
+    "dragonfly-scheduler",
     dragonfly_scheduler,
     |raw: &dragonfly_scheduler::config::Raw| Log {
         level: level(raw.verbose, &raw.server.log_level),
@@ -68,15 +75,22 @@ program!(
     }
 );
 
-program!(Peer, "dfdaemon", dragonfly_peer, |raw: &dragonfly_peer::config::Raw| {
-    Log {
-        level: level(raw.verbose, "info"),
-        dir: None,
-        max_file_size: MAX_FILE_SIZE,
-        max_files: MAX_FILES,
-        console: false,
+// Under this name Dragonfly's own peers are found.
+program!(
+    Peer,
+    "dfdaemon",
+    "dragonfly-dfget",
+    dragonfly_peer,
+    |raw: &dragonfly_peer::config::Raw| {
+        Log {
+            level: level(raw.verbose, "info"),
+            dir: None,
+            max_file_size: MAX_FILE_SIZE,
+            max_files: MAX_FILES,
+            console: false,
+        }
     }
-});
+);
 
 fn level(verbose: bool, configured: &str) -> String {
     if verbose { "debug" } else { configured }.to_owned()

@@ -8,6 +8,7 @@ use dragonfly_api::scheduler::announce_peer_request::Request;
 use dragonfly_api::scheduler::announce_peer_response::Response;
 use dragonfly_api::{LISTENS, PATIENT, PeerIds, common, errordetails, scheduler as wire};
 use dragonfly_model::{PeerId, PieceNumber, TrafficType};
+use dragonfly_service::telemetry;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use std::net::SocketAddr;
@@ -15,7 +16,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::metadata::MetadataValue;
+use tonic::metadata::{MetadataMap, MetadataValue};
 use tonic::{Code, Status, Streaming};
 
 /// Messages that may wait for the network.
@@ -94,6 +95,8 @@ impl Session {
     ) -> Self {
         let (outgoing, queue) = mpsc::channel(QUEUE);
         let mut client = scheduler.client.clone();
+        let mut headers = http::HeaderMap::new();
+        telemetry::pass_on(&mut headers);
         let mut session = Self {
             addr: scheduler.addr,
             ids,
@@ -101,6 +104,7 @@ impl Session {
             incoming: Incoming::Connecting(
                 async move {
                     let mut call = tonic::Request::new(ReceiverStream::new(queue));
+                    *call.metadata_mut() = MetadataMap::from_headers(headers);
                     call.metadata_mut().insert(LISTENS, MetadataValue::from_static("true"));
                     client.announce_peer(call).await
                 }

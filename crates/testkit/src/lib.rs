@@ -4,6 +4,7 @@
 //! packages it installs itself ([`packages`]); what can't be had fails the test.
 
 pub mod client;
+pub mod collector;
 pub mod containerd;
 pub mod content;
 pub mod helm;

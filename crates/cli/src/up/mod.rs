@@ -76,6 +76,7 @@ fn start_log(level: &str) -> Result<telemetry::Guard, Failure> {
         level: level.to_owned(),
         format: Format::Human,
         target: Target::Stderr,
+        traces: None,
     };
     telemetry::init(options).map_err(|error| Failure::config(&error))
 }

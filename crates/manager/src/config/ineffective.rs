@@ -142,7 +142,6 @@ pub(super) const TABLE: &[IneffectiveKey<Raw>] = &[
         "peers talk to object stores themselves",
     ),
     ("security", |raw| raw.security, "use server.grpc.tls"),
-    ("tracing", |raw| raw.tracing, "traces are not exported yet"),
     ("pprofPort", |raw| raw.pprof_port, "there is no profiling port"),
     (
         "metrics.enablePeerGauge",

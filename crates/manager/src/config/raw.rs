@@ -5,6 +5,7 @@ mod database;
 pub use database::{Database, DatabaseTls, MySql, Postgres, Redis, Sqlite};
 
 use dragonfly_service::config::{Ineffective, duration};
+use dragonfly_service::telemetry::Tracing;
 use dragonfly_service::{config_section, tls};
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
@@ -45,9 +46,8 @@ config_section! {
         /// Without effect.
         #[serde(skip_serializing)]
         security: Ineffective = Ineffective::default(),
-        /// Without effect.
-        #[serde(skip_serializing)]
-        tracing: Ineffective = Ineffective::default(),
+        /// Where traces go.
+        tracing: Tracing = Tracing::default(),
         /// Without effect.
         #[serde(skip_serializing)]
         pprof_port: Ineffective = Ineffective::default(),

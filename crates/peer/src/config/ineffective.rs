@@ -125,7 +125,6 @@ pub(super) const TABLE: &[IneffectiveKey<Raw>] = &[
         "IPv4 is on; see network.enableIPv6",
     ),
     ("stats", |raw| raw.stats, "there is no profiling port"),
-    ("tracing", |raw| raw.tracing, "traces are not exported"),
 ];
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 
 use dragonfly_service::config::{ByteSize, Ineffective, duration};
 use dragonfly_service::config_section;
+use dragonfly_service::telemetry::Tracing;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize, Serializer};
 use std::collections::HashMap;
@@ -58,9 +59,8 @@ config_section! {
         /// Without effect.
         #[serde(skip_serializing)]
         stats: Ineffective = Ineffective::default(),
-        /// Without effect.
-        #[serde(skip_serializing)]
-        tracing: Ineffective = Ineffective::default(),
+        /// Where traces go.
+        tracing: Tracing = Tracing::default(),
     }
 }
 

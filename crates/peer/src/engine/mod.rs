@@ -33,6 +33,7 @@ use running::{Entry, Lease, Table};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
 /// Opens contents. Cheap to clone; all clones share their downloads.
 #[derive(Clone)]
@@ -191,8 +192,9 @@ impl Engine {
     }
 
     fn start(&self, lease: &Arc<Lease>, request: Request, cancel: CancellationToken) {
+        let span = download::span(&lease.shared.task, &lease.shared.peer);
         let run = download::run(self.inner.clone(), lease.shared.clone(), request, cancel);
-        self.inner.parts.workers.spawn("download", run);
+        self.inner.parts.workers.spawn("download", run.instrument(span));
     }
 
     fn chunk(&self) -> usize {

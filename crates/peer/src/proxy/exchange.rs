@@ -1,14 +1,18 @@
-//! One line of the log for each exchange, written when its last byte has left or its client has.
+//! One line of the log for each exchange, written when its last byte has left or its client has; and its span, the root of
+//! what happens for it.
 
 use super::body::Body;
 use bytes::Bytes;
+use dragonfly_service::telemetry::{self, SPANS};
 use http::header::CONTENT_LENGTH;
-use http::{Method, Request, Response, StatusCode};
+use http::{Method, Request, Response, StatusCode, Uri};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::BodyExt;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Instant;
+use tracing::Span;
+use tracing::field::Empty;
 
 /// A request as it came, to be told of when it has been answered.
 ///
@@ -18,6 +22,7 @@ pub(super) struct Exchange {
     host: String,
     path: String,
     begun: Instant,
+    span: Span,
 }
 
 impl Exchange {
@@ -28,7 +33,13 @@ impl Exchange {
             host: uri.host().unwrap_or("-").to_owned(),
             path: uri.path().to_owned(),
             begun: Instant::now(),
+            span: span(request),
         }
+    }
+
+    /// In which the request is answered.
+    pub(super) fn span(&self) -> Span {
+        self.span.clone()
     }
 
     /// The same response; its end is logged.
@@ -56,6 +67,7 @@ impl Exchange {
         let (method, host, path) = (&self.method, &self.host, &self.path);
         let status = status.as_u16();
         tracing::info!(%method, host, path, status, reason, "proxy request refused");
+        self.span.record("http.response.status_code", i64::from(status));
     }
 }
 
@@ -101,11 +113,65 @@ impl Drop for Told {
             host,
             path,
             begun,
+            span,
         } = &self.exchange;
         let (status, bytes) = (self.status.as_u16(), self.bytes);
         // A server stops asking for frames once the announced length has been sent.
         let whole = self.ended || self.expected == Some(bytes);
         let ms = begun.elapsed().as_secs_f64() * 1000.0;
         tracing::info!(%method, host, path, status, bytes, ms, whole, "proxy request");
+        span.record("http.response.status_code", i64::from(status));
+        span.record("http.response.body.size", telemetry::number(bytes));
+        if !whole {
+            span.record("otel.status_code", "ERROR");
+        }
+    }
+}
+
+fn span<B>(request: &Request<B>) -> Span {
+    let span = tracing::info_span!(
+        target: SPANS,
+        "proxy",
+        otel.kind = "server",
+        http.url = shown(request.uri()),
+        http.request.method = %request.method(),
+        http.response.status_code = Empty,
+        http.response.body.size = Empty,
+        dragonfly.task.id = Empty,
+        dragonfly.local = Empty,
+        otel.status_code = Empty,
+    );
+    telemetry::follow(&span, request.headers());
+    span
+}
+
+/// The URL as it was asked for, so that it can be searched for. Of the query only the registry that a container runtime
+/// names, since the rest may be a signature.
+fn shown(uri: &Uri) -> String {
+    let query = uri.query().unwrap_or_default();
+    let namespace = query.split('&').find(|pair| pair.starts_with("ns="));
+    let host = uri.authority().map(|authority| authority.host()).unwrap_or_default();
+    let scheme = uri
+        .scheme_str()
+        .map(|scheme| format!("{scheme}://"))
+        .unwrap_or_default();
+    let port = uri.port().map(|port| format!(":{port}")).unwrap_or_default();
+    let query = namespace.map(|pair| format!("?{pair}")).unwrap_or_default();
+    format!("{scheme}{host}{port}{}{query}", uri.path())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_is_shown_as_it_is_searched_for_and_without_what_may_be_a_secret() {
+        for (asked, is_shown) in [
+            ("/v2/a/blobs/sha256:82?ns=ghcr.io", "/v2/a/blobs/sha256:82?ns=ghcr.io"),
+            ("http://u:pw@o.example:81/a?sig=s3cret", "http://o.example:81/a"),
+            ("/v2/a/manifests/1?token=t&ns=h:5000", "/v2/a/manifests/1?ns=h:5000"),
+        ] {
+            assert_eq!(shown(&asked.parse().unwrap()), is_shown);
+        }
     }
 }

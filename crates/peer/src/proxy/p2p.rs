@@ -11,6 +11,7 @@ use super::route::Plan;
 use crate::engine::{self, Content, Engine};
 use dragonfly_model::{ByteRange, Subject, TaskId};
 use dragonfly_service::chain;
+use dragonfly_service::telemetry::SPANS;
 use dragonfly_source::{self as source, Caller, Head, Sources, Validator};
 use futures::{StreamExt, TryStreamExt};
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
@@ -20,6 +21,7 @@ use http_body::Frame;
 use http_body_util::{BodyExt, StreamBody};
 use std::net::IpAddr;
 use std::time::Duration;
+use tracing::{Instrument, Span};
 
 /// Answers with contents of tasks.
 #[derive(Clone)]
@@ -72,7 +74,10 @@ impl Peers {
             headers,
         };
         let local = self.local(plan);
-        let head = self.authorise(&wish, local.as_ref()).await?;
+        let span = Span::current();
+        span.record("dragonfly.task.id", plan.task_id.as_str());
+        let asking = tracing::info_span!(target: SPANS, "authorise", otel.kind = "client");
+        let head = self.authorise(&wish, local.as_ref()).instrument(asking).await?;
         let known = match &head {
             Some(head) => Some(Known {
                 content_length: head.content_length,
@@ -95,6 +100,7 @@ impl Peers {
         };
         let content = self.engine.open(self.request(&wish, head, range)).await;
         let content = content.map_err(|error| self.failed(&wish, &error))?;
+        span.record("dragonfly.local", content.was_finished());
         self.deliver(&wish, content)
     }
 

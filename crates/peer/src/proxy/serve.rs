@@ -22,6 +22,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{OwnedSemaphorePermit, watch};
+use tracing::Instrument;
 
 /// How long an idle connection may take to say goodbye.
 const GOODBYE: Duration = Duration::from_secs(5);
@@ -110,6 +111,7 @@ impl Client {
         let version = request.version();
         let answered = self
             .dispatch(request)
+            .instrument(exchange.span())
             .await
             .and_then(|response| ends_visibly(version, response));
         match answered {

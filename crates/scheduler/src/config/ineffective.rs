@@ -80,7 +80,6 @@ pub(super) const TABLE: &[IneffectiveKey<Raw>] = &[
     ("security.tlsVerify", |raw| raw.security.tls_verify, OWN_FILES),
     ("security.tlsPolicy", |raw| raw.security.tls_policy, OWN_FILES),
     ("security.certSpec", |raw| raw.security.cert_spec, OWN_FILES),
-    ("tracing", |raw| raw.tracing, "traces are not exported yet"),
     ("jaeger", |raw| raw.jaeger, "traces are not exported yet"),
     ("pprofPort", |raw| raw.pprof_port, "there is no profiling port"),
 ];

@@ -1,6 +1,7 @@
 //! scheduler.yaml as it is written: the keys and units of Dragonfly 2.5, and a few keys of our own.
 
 use dragonfly_service::config::{Ineffective, duration};
+use dragonfly_service::telemetry::Tracing;
 use dragonfly_service::{config_section, tls};
 use std::num::NonZeroU32;
 use std::path::PathBuf;
@@ -51,9 +52,8 @@ config_section! {
         resource: Ineffective = Ineffective::default(),
         /// What is asked for others' sake.
         security: Security = Security::default(),
-        /// Without effect.
-        #[serde(skip_serializing)]
-        tracing: Ineffective = Ineffective::default(),
+        /// Where traces go.
+        tracing: Tracing = Tracing::default(),
         /// Without effect.
         #[serde(skip_serializing, alias = "pprof-port")]
         pprof_port: Ineffective = Ineffective::default(),

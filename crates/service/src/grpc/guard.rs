@@ -1,5 +1,6 @@
 //! The layer around every service: request rate, request id, panics.
 
+use crate::telemetry::{self, SPANS};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
@@ -11,7 +12,7 @@ use std::task::{Context, Poll};
 use tonic::Status;
 use tonic::metadata::MetadataValue;
 use tower::{Layer, Service};
-use tracing::Instrument;
+use tracing::{Instrument, Span};
 
 /// The metadata key under which a call is known in the logs of both sides.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -87,9 +88,10 @@ where
         }
         let id = request_id(request.headers());
         request.headers_mut().insert(REQUEST_ID, id.clone());
+        let traced = traced(&method, request.headers());
         let span = tracing::debug_span!("rpc", rpc.method = method, request.id = ?id);
         let call = {
-            let _entered = span.enter();
+            let _entered = (span.enter(), traced.enter());
             std::panic::catch_unwind(AssertUnwindSafe(|| self.inner.call(request)))
         };
         async move {
@@ -104,9 +106,20 @@ where
             response.headers_mut().insert(REQUEST_ID, id);
             Ok(response)
         }
+        .instrument(traced)
         .instrument(span)
         .boxed()
     }
+}
+
+/// The span of a call whose caller traces it: the call until its first word. Others would each be a trace of one span.
+fn traced(method: &str, headers: &HeaderMap) -> Span {
+    if !headers.contains_key("traceparent") {
+        return Span::none();
+    }
+    let span = tracing::info_span!(target: SPANS, "rpc", otel.kind = "server", rpc.method = method);
+    telemetry::follow(&span, headers);
+    span
 }
 
 /// The caller's id if it is one that may stand in a log, else a new one.

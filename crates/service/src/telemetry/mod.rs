@@ -1,15 +1,20 @@
-//! Logs: one subscriber for the process, human-readable or JSON, to stderr or to files that are rolled by size.
+//! Logs and traces: one subscriber for the process. Logs are human-readable or JSON and go to stderr or to files that are
+//! rolled by size; traces go to a collector, if one is named.
 //!
 //! Messages are lower-case sentences with dotted fields (`task.id`). Secrets are types that can't be printed.
 
 mod rolling;
+mod traces;
+
+pub use traces::{Error as TracesError, Protocol, SPANS, Traces, Tracing, follow, number, pass_on};
 
 use rolling::Rolling;
 use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder, WorkerGuard};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer};
 
 /// How lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -40,7 +45,7 @@ pub enum Target {
 }
 
 /// What [`init`] needs.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Options {
     /// `error`, `warn`, `info`, `debug`, `trace`, or directives such as `info,dragonfly_peer=debug`. A bare level is that of
     /// our own lines; libraries are heard from `warn` on.
@@ -49,6 +54,8 @@ pub struct Options {
     pub format: Format,
     /// Where they go.
     pub target: Target,
+    /// Where traces go; nowhere without.
+    pub traces: Option<Traces>,
 }
 
 /// Why logging can't start.
@@ -69,36 +76,47 @@ pub enum Error {
         #[source]
         source: io::Error,
     },
+    /// Traces can't be exported.
+    #[error(transparent)]
+    Traces(#[from] TracesError),
     /// The process has a subscriber already.
     #[error("logging was started before in this process")]
     Started,
 }
 
-/// Keeps the log writer alive; what is buffered is written when it is dropped.
+/// Keeps the log writer and the export of traces alive; what is buffered is written when it is dropped.
 #[derive(Debug)]
 #[must_use = "lines that are not yet written are lost without it"]
 pub struct Guard {
+    _traces: Option<traces::Exporting>,
     _writer: WorkerGuard,
 }
 
 /// Lines that may wait for a slow disk or terminal before further ones are dropped.
 const BUFFERED_LINES: usize = 32_768;
 
-/// Starts logging for the whole process, and routes panics into the log.
+/// Starts logging for the whole process, and routes panics into the log. Traces need a runtime.
 pub fn init(options: Options) -> Result<Guard, Error> {
     let filter = filter(&options.level)?;
     let (writer, guard, colour) = writer(&options.target)?;
-    let lines = tracing_subscriber::fmt()
-        .with_env_filter(filter)
+    let lines = tracing_subscriber::fmt::layer()
         .with_writer(writer)
         .with_ansi(colour && options.format == Format::Human);
-    match options.format {
-        Format::Human => lines.finish().try_init(),
-        Format::Json => lines.json().flatten_event(true).finish().try_init(),
-    }
-    .map_err(|_| Error::Started)?;
+    let lines = match options.format {
+        Format::Human => lines.boxed(),
+        Format::Json => lines.json().flatten_event(true).boxed(),
+    };
+    let (spans, exporting) = options.traces.map(Traces::begin).transpose()?.unzip();
+    tracing_subscriber::registry()
+        .with(lines.with_filter(filter))
+        .with(spans)
+        .try_init()
+        .map_err(|_| Error::Started)?;
     log_panics();
-    Ok(Guard { _writer: guard })
+    Ok(Guard {
+        _traces: exporting,
+        _writer: guard,
+    })
 }
 
 fn filter(level: &str) -> Result<EnvFilter, Error> {
@@ -181,6 +199,7 @@ mod tests {
                 max_file_size: 1 << 20,
                 max_files: 2,
             },
+            traces: None,
         };
         let guard = init(options.clone()).unwrap();
         tracing::info!(task.id = "abc", "piece finished");

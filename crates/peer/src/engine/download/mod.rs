@@ -7,12 +7,14 @@
 mod head;
 mod parents;
 mod scheduling;
+mod tale;
 
 pub(super) use head::is_same_version;
 pub(super) use parents::Channels;
 pub(crate) use parents::PIECE_REUSE;
 pub(super) use scheduling::announce_holding;
 pub(crate) use scheduling::own_origin_text;
+pub(super) use tale::span;
 
 use super::running::{Outcome, Shared};
 use super::{Error, Inner, Request, is_here};
@@ -29,6 +31,7 @@ use parents::{Parents, Silence};
 use scheduling::Scheduling;
 use std::sync::Arc;
 use std::time::Duration;
+use tale::Tale;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -62,6 +65,7 @@ pub(super) async fn run(engine: Arc<Inner>, shared: Arc<Shared>, request: Reques
         .parts
         .metrics
         .download_ended(download.request.priority, begun.elapsed(), outcome.is_ok());
+    download.tale.end(&outcome);
     match &outcome {
         Ok(()) => tracing::info!(task.id = %shared.task, peer.id = %shared.peer, "downloaded"),
         Err(Error::Abandoned) => tracing::debug!(task.id = %shared.task, "nobody wants the download any more"),
@@ -96,6 +100,7 @@ struct Download {
     /// ([`Parents::told`]).
     starving: Option<u64>,
     progress_at: Instant,
+    tale: Tale,
 }
 
 /// The transfer of the task's pieces.
@@ -145,6 +150,7 @@ impl Download {
             unreachable: None,
             starving: None,
             progress_at: Instant::now(),
+            tale: Tale::default(),
         }
     }
 
@@ -273,6 +279,7 @@ impl Download {
     async fn piece_landed(&mut self, piece: &PieceRecord, cost: Duration) {
         self.starving = None;
         self.progress_at = Instant::now();
+        self.tale.piece(piece, cost);
         self.engine
             .parts
             .metrics
@@ -331,6 +338,7 @@ impl Download {
             self.begin(plan)?;
         }
         self.origin = Origin::Asked;
+        self.tale.goes_to_source(reason);
         self.scheduling.source_started(reason).await;
         self.report_present().await;
         let request = self.request.to_source();

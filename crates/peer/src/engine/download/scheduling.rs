@@ -8,6 +8,7 @@ use crate::engine::{Error, Inner, Request};
 use crate::session::{self, Answer, Session};
 use dragonfly_api::{PeerIds, common, piece_of};
 use dragonfly_model::{BlobTrust, PeerId, PieceNumber, TrafficType, blob_digest_of};
+use dragonfly_service::telemetry::SPANS;
 use dragonfly_storage::PieceRecord;
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -32,6 +33,8 @@ pub(super) struct Scheduling {
     started: bool,
     from_source: bool,
     told_present: bool,
+    /// In traces: from the registration to its answer.
+    asking: Option<tracing::Span>,
 }
 
 impl Scheduling {
@@ -46,6 +49,7 @@ impl Scheduling {
             started: false,
             from_source: false,
             told_present: false,
+            asking: None,
         }
     }
 
@@ -186,10 +190,14 @@ impl Download {
             download.actual_piece_count = layout.map(|layout| u64::from(layout.count()));
         }
         let timeout = self.engine.parts.settings.schedule_timeout;
-        scheduling.session = Some(Session::register(scheduler, scheduling.ids.clone(), download, timeout));
+        let asking = tracing::info_span!(target: SPANS, "register", otel.kind = "client", scheduler = %scheduler.addr);
+        let ids = scheduling.ids.clone();
+        scheduling.session = Some(asking.in_scope(|| Session::register(scheduler, ids, download, timeout)));
+        scheduling.asking = Some(asking);
     }
 
     pub(super) async fn answered(&mut self, answer: Result<Answer, session::Error>) -> Result<(), Error> {
+        self.scheduling.asking = None;
         match answer {
             Ok(Answer::Parents(parents)) => self.follow(parents).await,
             Ok(Answer::BackToSource) => self.go_to_source("the scheduler said so").await,
