@@ -315,6 +315,8 @@ impl Peer {
             ops::serve(sockets.metrics, routes(Some(self.registry)), cancel.clone()),
         );
         let cluster = self.context.cluster.clone();
+        let holdings = cluster.clone().report_holdings(self.context.storage.clone());
+        servers.spawn("holdings", cancelled(cancel.clone(), holdings));
         servers.spawn("cluster", cancelled(cancel.clone(), cluster.run()));
         servers.spawn("evictor", cancelled(cancel, self.evictor.run()));
         Ok(self._data)

@@ -31,6 +31,8 @@ use tokio_util::sync::CancellationToken;
 const DRAIN: Duration = Duration::from_secs(3);
 /// How long the manager's name may take to resolve, when the way to it decides which address is told to others.
 const RESOLVE: Duration = Duration::from_secs(2);
+/// How long after a restart nobody is sent to an origin for what nobody has said yet that he holds.
+const SETTLE: Duration = Duration::from_secs(2);
 
 /// A scheduler whose sockets are bound, but which serves nothing yet.
 #[derive(Debug)]
@@ -216,7 +218,7 @@ impl Scheduler {
             workers.spawn("relation with the manager", relation.keep(workers.cancel_token()));
         }
         let owner = Owner::new(Parts {
-            scheduling: self.config.scheduling,
+            scheduling: settling(self.config.scheduling, &self.hosts),
             hosts: self.hosts.clone(),
             seeds: Seeds::new(reach, self.config.seed_peer.task_timeout),
             counts: counts.clone(),
@@ -273,6 +275,12 @@ impl Scheduler {
         drop(self.data_dir);
         outcome
     }
+}
+
+/// With hosts in the table this is a restart: they are about to say what they hold, and nobody is sent to an origin before.
+fn settling(scheduling: dragonfly_scheduling::Config, hosts: &Hosts) -> dragonfly_scheduling::Config {
+    let settle = if hosts.all().is_empty() { Duration::ZERO } else { SETTLE };
+    dragonfly_scheduling::Config { settle, ..scheduling }
 }
 
 fn bound(listener: &TcpListener) -> SocketAddr {

@@ -5,6 +5,7 @@
 //! they appear. What was learnt stays in force while the teacher is away.
 
 mod announcement;
+mod holdings;
 mod manager;
 mod membership;
 mod neighbours;
@@ -18,6 +19,7 @@ use dragonfly_api::{DownloadRules, common, scheduler};
 use dragonfly_model::{Blocked, Subject, TaskId};
 use dragonfly_service::grpc::{self, Timeouts};
 use dragonfly_service::tls::{self, ClientTls};
+use dragonfly_storage::Storage;
 use manager::Manager;
 use ring::Ring;
 use std::collections::{BTreeMap, HashSet};
@@ -215,6 +217,11 @@ impl Cluster {
                 );
             }
         }
+    }
+
+    /// Keeps the schedulers told of what this host holds, until it is dropped.
+    pub(crate) async fn report_holdings(self, storage: Storage) {
+        holdings::run(&self.inner, &storage).await;
     }
 
     /// Tells all schedulers that this host goes.

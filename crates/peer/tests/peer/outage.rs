@@ -1,11 +1,13 @@
 //! What a peer promises while others are away: schedulers, parents, and itself.
 
-use crate::rig::{MIB, Options, PATIENCE, TestPeer};
+use crate::rig::{MIB, Options, PATIENCE, TestPeer, whole};
 use crate::scheduler::TestScheduler;
 use dragonfly_testkit::content::Content;
 use dragonfly_testkit::origin::{Origin, Resource};
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
 
 /// An address where nobody listens.
 async fn nobody() -> SocketAddr {
@@ -177,4 +179,51 @@ async fn a_scheduler_that_breaks_every_conversation_stops_nobody() {
     assert_eq!(count, 1, "it was asked once and no more");
     peer.stop().await;
     scheduler.kill().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_scheduler_that_restarts_is_told_what_this_host_holds() {
+    // With a runtime of its own, its connections die with it, as those of a process do.
+    let process = Runtime::new().unwrap();
+    let scheduler = process.spawn(TestScheduler::start()).await.unwrap();
+    let addr = scheduler.addr;
+    let peer = TestPeer::start(Options::peer("holder").of(&[addr])).await;
+    scheduler.has_hosts(1).await;
+    let origin = Origin::start().unwrap();
+    let url = origin.put("/file", Resource::file(Content::new(9, 9 * MIB)));
+    let task = peer.get(whole(&url)).await.unwrap().task_id;
+    process.shutdown_background();
+    let restarted = TestScheduler::start_on(TcpListener::bind(addr).await.unwrap());
+    let held = format!("127.0.0.1-holder: {task}");
+    restarted
+        .until("the holder says what it has", |book| book.holdings.contains(&held))
+        .await;
+    peer.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_scheduler_is_told_of_the_tasks_that_are_its_now_and_of_no_others() {
+    let old = TestScheduler::start().await;
+    let vacant = nobody().await;
+    let peer = TestPeer::start(Options::peer("holder").of(&[old.addr, vacant])).await;
+    old.has_hosts(1).await;
+    let origin = Origin::start().unwrap();
+    let mut tasks = BTreeSet::new();
+    for number in 0..12 {
+        let path = format!("/{number}");
+        let url = origin.put(&path, Resource::file(Content::new(10 + number, MIB)));
+        tasks.insert(peer.get(whole(&url)).await.unwrap().task_id);
+    }
+    let new = TestScheduler::start_on(TcpListener::bind(vacant).await.unwrap());
+    let of = |scheduler: &TestScheduler| scheduler.read(|book| book.holdings.clone());
+    new.until("it was told of some", |book| !book.holdings.is_empty()).await;
+    let all: BTreeSet<_> = tasks.iter().map(|task| format!("127.0.0.1-holder: {task}")).collect();
+    // Each has the tasks that the ring gives it: together all, and none both.
+    old.until("between them they know all", |book| {
+        let (old, new) = (&book.holdings, of(&new));
+        old.union(&new).cloned().collect::<BTreeSet<_>>() == all
+    })
+    .await;
+    assert!(of(&old).is_disjoint(&of(&new)));
+    peer.stop().await;
 }

@@ -4,6 +4,8 @@
 use dragonfly_api::common::{self, Host, Peer};
 use dragonfly_api::dfdaemon::DownloadTaskRequest;
 use dragonfly_api::dfdaemon::dfdaemon_upload_client::DfdaemonUploadClient;
+use dragonfly_api::ext::scheduler_server::{Scheduler as Extension, SchedulerServer as ExtensionServer};
+use dragonfly_api::ext::{HoldingsReport, PreheatReport, PreheatRequest};
 use dragonfly_api::scheduler::announce_peer_request::Request as Word;
 use dragonfly_api::scheduler::announce_peer_response::Response as Answer;
 use dragonfly_api::scheduler::scheduler_server::{Scheduler, SchedulerServer};
@@ -30,6 +32,8 @@ pub(crate) struct Book {
     triggered: BTreeSet<String>,
     /// Every word of every peer, as `peer host: word`.
     pub(crate) words: Vec<String>,
+    /// What hosts said that they hold, as `host: task`.
+    pub(crate) holdings: BTreeSet<String>,
     /// Answer every registration so many more times with "too much to do".
     pub(crate) overloaded: u32,
     /// Break every registration off.
@@ -70,6 +74,7 @@ impl TestScheduler {
         let server = tonic::transport::Server::builder()
             .add_service(service)
             .add_service(SchedulerServer::from_arc(Arc::new(Service(shared.clone()))))
+            .add_service(ExtensionServer::from_arc(Arc::new(Service(shared.clone()))))
             .serve_with_incoming(TcpListenerStream::new(listener));
         let cancel = workers.cancel_token();
         workers.spawn("scheduler", async move {
@@ -408,5 +413,29 @@ impl Scheduler for Service {
         stat_image(StatImageRequest) -> StatImageResponse;
         preheat_file(PreheatFileRequest) -> ();
         stat_file(StatFileRequest) -> StatFileResponse;
+    }
+}
+
+#[tonic::async_trait]
+impl Extension for Service {
+    type PreheatStream = Stream<PreheatReport>;
+
+    async fn preheat(&self, _: Request<PreheatRequest>) -> Result<Response<Self::PreheatStream>, Status> {
+        Err(Status::unimplemented("not needed by these tests"))
+    }
+
+    async fn report_holdings(&self, request: Request<Streaming<HoldingsReport>>) -> Result<Response<()>, Status> {
+        let mut reports = request.into_inner();
+        while let Some(HoldingsReport { host_id, holdings }) = reports.message().await? {
+            if self.0.change(|book| !book.hosts.contains_key(&host_id)) {
+                return Err(Status::not_found("host"));
+            }
+            let held = holdings.iter().map(|held| {
+                assert!(held.content_length > 0 && held.piece_count > 0, "{held:?}");
+                format!("{host_id}: {}", held.task_id)
+            });
+            self.0.change(|book| book.holdings.extend(held));
+        }
+        Ok(Response::new(()))
     }
 }

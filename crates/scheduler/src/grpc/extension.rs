@@ -1,11 +1,12 @@
 //! The calls of `dragonfly.ext.v1` that a scheduler serves.
 
+use super::holdings::Holdings;
 use super::preheat::asker;
 use crate::preheat::{Board, Order, Outcome, Plan, Preheat};
 use dragonfly_api::Invalid;
 use dragonfly_api::ext::preheat_request::Task;
 use dragonfly_api::ext::scheduler_server::Scheduler;
-use dragonfly_api::ext::{PreheatReport, PreheatRequest, WorkOutcome};
+use dragonfly_api::ext::{HoldingsReport, PreheatReport, PreheatRequest, WorkOutcome};
 use dragonfly_service::Workers;
 use futures::StreamExt;
 use futures::stream::BoxStream;
@@ -13,7 +14,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::{Request, Response, Status};
+use tonic::{Request, Response, Status, Streaming};
 
 /// How often a follower is told.
 const REPORT_EVERY: Duration = Duration::from_millis(500);
@@ -28,6 +29,7 @@ type Reports = mpsc::Sender<Result<PreheatReport, Status>>;
 #[derive(Debug, Clone)]
 pub(super) struct Extension {
     pub(super) preheat: Preheat,
+    pub(super) holdings: Holdings,
     pub(super) workers: Workers,
 }
 
@@ -51,6 +53,14 @@ impl Scheduler for Extension {
             drop(place);
         });
         Ok(Response::new(ReceiverStream::new(told).boxed()))
+    }
+
+    async fn report_holdings(&self, request: Request<Streaming<HoldingsReport>>) -> Result<Response<()>, Status> {
+        let cancel = self.workers.cancel_token();
+        self.holdings
+            .hear(request.into_inner(), cancel)
+            .await
+            .map(Response::new)
     }
 }
 

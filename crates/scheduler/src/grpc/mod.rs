@@ -2,6 +2,7 @@
 
 mod conversation;
 mod extension;
+mod holdings;
 mod kept;
 mod kept_stream;
 mod preheat;
@@ -76,6 +77,11 @@ impl Grpc {
         }
         let extension = extension::Extension {
             preheat: self.preheat.clone(),
+            holdings: holdings::Holdings {
+                brain: self.brain.clone(),
+                hosts: self.hosts.clone(),
+                calls: self.counts.report_holdings.clone(),
+            },
             workers: workers.clone(),
         };
         let extension = ExtensionServer::new(extension)

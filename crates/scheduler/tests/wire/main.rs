@@ -4,6 +4,7 @@
 
 mod announce_peer;
 mod attend;
+mod holdings;
 mod hosts;
 mod kept;
 mod manager;
