@@ -226,11 +226,7 @@ impl Scheduler {
             workers: workers.clone(),
         });
         workers.spawn("scheduling", owner.run(commands));
-        let keeping = keeper.clone().keep();
-        let stopping = workers.cancel_token();
-        workers.spawn("replicas of kept tasks", async move {
-            stopping.run_until_cancelled(keeping).await;
-        });
+        workers.spawn("replicas of kept tasks", keeper.clone().keep(workers.cancel_token()));
         workers.spawn("table of hosts", self.hosts.clone().keep(workers.cancel_token()));
         let grpc = Grpc {
             brain,
@@ -254,14 +250,9 @@ impl Scheduler {
             }
         });
         if let Some(listener) = self.ops {
-            let routes = Routes {
-                ready: self.ready.clone(),
-                metrics: Some(metrics),
-            };
-            workers.spawn(
-                "scheduler metrics",
-                ops::serve(listener, routes, workers.cancel_token()),
-            );
+            let (ready, metrics) = (self.ready.clone(), Some(metrics));
+            let serving = ops::serve(listener, Routes { ready, metrics }, workers.cancel_token());
+            workers.spawn("scheduler metrics", serving);
         }
         tracing::info!(grpc = %self.addresses.grpc, "the scheduler serves");
         self.ready.set();

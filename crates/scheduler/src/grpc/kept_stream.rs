@@ -39,7 +39,7 @@ pub(super) enum Said {
 /// What a peer is told.
 pub(super) enum Told {
     Empty,
-    Parents(View, Vec<Peer>),
+    Parents(Box<View>, Vec<Peer>),
     /// From the object store.
     BackToSource,
 }
@@ -144,7 +144,7 @@ impl<F: Family> Conversation<F> {
             Said::Reschedule(parents) => {
                 peer.block(parents);
                 let parents = self.kept.parents(&peer.key, &peer.host, &peer.blocked)?;
-                return Ok(Some(Told::Parents(self.kept.view(&peer.key)?, parents)));
+                return Ok(Some(Told::Parents(Box::new(self.kept.view(&peer.key)?), parents)));
             }
         }
         Ok(None)
@@ -165,7 +165,7 @@ impl<F: Family> Conversation<F> {
             Ok(_) if back_to_source && F::KEEPING == Keeping::Persistent => Told::BackToSource,
             Err(Refused::NoParents(_)) if F::KEEPING == Keeping::Persistent => Told::BackToSource,
             Ok(parents) if parents.is_empty() => Told::Empty,
-            Ok(parents) => Told::Parents(self.kept.view(&key)?, parents),
+            Ok(parents) => Told::Parents(Box::new(self.kept.view(&key)?), parents),
             Err(refused) => {
                 // It has joined if it only found nobody.
                 self.kept.step(&key, &ids.peer, PeerState::Failed).ok();

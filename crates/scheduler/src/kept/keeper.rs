@@ -18,6 +18,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 use tonic::{Code, Streaming};
 
 /// How often it is looked for tasks that are kept by too few, if nothing changes.
@@ -69,8 +70,12 @@ impl Keeper {
         }
     }
 
-    /// Goes on for ever.
-    pub(crate) async fn keep(self) {
+    /// Goes on until `cancel`.
+    pub(crate) async fn keep(self, cancel: CancellationToken) {
+        cancel.run_until_cancelled(self.rounds()).await;
+    }
+
+    async fn rounds(&self) {
         let mut changes = self.kept.changes();
         let mut hosts = self.hosts.changes();
         loop {
