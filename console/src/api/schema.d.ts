@@ -361,6 +361,76 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/persistent-cache-tasks": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Lists the tasks that a cluster keeps with replicas. */
+        get: operations["persistent_cache_tasks_list_cached"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/persistent-cache-tasks/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Shows a task that a cluster keeps with replicas, and who has it. */
+        get: operations["persistent_cache_tasks_get_cached"];
+        put?: never;
+        post?: never;
+        /** Removes a task from all peers of its cluster, by a job. */
+        delete: operations["persistent_cache_tasks_delete_cached"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/persistent-tasks": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Lists the tasks that a cluster keeps with replicas and in an object store. */
+        get: operations["persistent_tasks_list_stored"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/persistent-tasks/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Shows a task that a cluster keeps with replicas and in an object store, and who has it. */
+        get: operations["persistent_tasks_get_stored"];
+        put?: never;
+        post?: never;
+        /** Removes a task from all peers of its cluster, by a job; what the object store has stays there. */
+        delete: operations["persistent_tasks_delete_stored"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/personal-access-tokens": {
         parameters: {
             query?: never;
@@ -1879,6 +1949,128 @@ export interface components {
             /** @description The user's name. */
             name: string;
         };
+        /** @description A task that is kept with replicas. */
+        KeptTask: {
+            /** @description Its application, or empty. */
+            application: string;
+            /**
+             * Format: int64
+             * @description Bytes in all.
+             */
+            content_length: number;
+            /**
+             * Format: date-time
+             * @description When it was put in.
+             */
+            created_at: string;
+            /**
+             * Format: int64
+             * @description How many peers keep it.
+             */
+            current_persistent_replica_count: number;
+            /**
+             * Format: int64
+             * @description How many peers have it, those included that may drop it.
+             */
+            current_replica_count: number;
+            /** @description Its id. */
+            id: string;
+            /** @description Who has it: 200 at most, those first that keep it. */
+            peers: components["schemas"]["KeptTaskPeer"][];
+            /**
+             * Format: int64
+             * @description How many peers shall keep it.
+             */
+            persistent_replica_count: number;
+            /**
+             * Format: int64
+             * @description Bytes of a piece.
+             */
+            piece_length: number;
+            /**
+             * Format: int64
+             * @description Its cluster.
+             */
+            scheduler_cluster_id: number;
+            /** @description How far it is: `Pending`, `Uploading`, `Succeeded` or `Failed`. */
+            state: string;
+            /** @description A word of whoever put it in, or empty. */
+            tag: string;
+            /**
+             * Format: int64
+             * @description Its pieces.
+             */
+            total_piece_count: number;
+            /**
+             * Format: int64
+             * @description Nanoseconds for which it is kept.
+             */
+            ttl: number;
+            /**
+             * Format: date-time
+             * @description When it last changed.
+             */
+            updated_at: string;
+        };
+        /** @description The host of a peer that has a kept task. */
+        KeptTaskHost: {
+            /** @description Whether it gives nothing to others. */
+            disable_shared: boolean;
+            /**
+             * Format: int32
+             * @description Its port for pieces.
+             */
+            download_port: number;
+            /** @description Its name. */
+            hostname: string;
+            /** @description Its id. */
+            id: string;
+            /** @description Where it is reached. */
+            ip: string;
+            /** @description Its kernel's version. */
+            kernel_version: string;
+            /** @description Its operating system. */
+            os: string;
+            /** @description Its platform. */
+            platform: string;
+            /** @description Its platform's family. */
+            platform_family: string;
+            /** @description Its platform's version. */
+            platform_version: string;
+            /**
+             * Format: int32
+             * @description Its gRPC port.
+             */
+            port: number;
+            /** @description `super` for a seed peer, else `normal`. */
+            type: components["schemas"]["PeerType"];
+        };
+        /** @description A peer that has a kept task. */
+        KeptTaskPeer: {
+            /**
+             * Format: int64
+             * @description Nanoseconds that it took.
+             */
+            cost: number;
+            /**
+             * Format: date-time
+             * @description When it began.
+             */
+            created_at: string;
+            /** @description Where it is. */
+            host: components["schemas"]["KeptTaskHost"];
+            /** @description Its id. */
+            id: string;
+            /** @description Whether it keeps the task, and does not drop it when room is needed. */
+            persistent: boolean;
+            /** @description How far it is. */
+            state: string;
+            /**
+             * Format: date-time
+             * @description When it last changed.
+             */
+            updated_at: string;
+        };
         /** @description A part of an image. */
         Layer: {
             /** @description Where it is. */
@@ -2062,7 +2254,7 @@ export interface components {
              * @description First segment of the paths of these objects, or `*` for all.
              * @enum {string}
              */
-            object: "clusters" | "scheduler-clusters" | "seed-peer-clusters" | "schedulers" | "seed-peers" | "peers" | "jobs" | "users" | "roles" | "permissions" | "personal-access-tokens" | "audits" | "applications" | "configs" | "*";
+            object: "clusters" | "scheduler-clusters" | "seed-peer-clusters" | "schedulers" | "seed-peers" | "peers" | "persistent-tasks" | "persistent-cache-tasks" | "jobs" | "users" | "roles" | "permissions" | "personal-access-tokens" | "audits" | "applications" | "configs" | "*";
         };
         /** @description A personal access token, which acts for its user, within its scopes. */
         PersonalAccessToken: {
@@ -4792,6 +4984,290 @@ export interface operations {
             401: components["responses"]["Unauthorized"];
             /** @description The caller lacks the right `read` or `*` to `permissions`. A session that may only set another password: `password_change_required` */
             403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Message"];
+                };
+            };
+            500: components["responses"]["Failure"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    persistent_cache_tasks_list_cached: {
+        parameters: {
+            query: {
+                /** @description Number of the page, from 1. */
+                page?: number;
+                /** @description Entries on each page, 1 to 10 000 000. */
+                per_page?: number;
+                /** @description Of this cluster. */
+                scheduler_cluster_id: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    /** @description The previous, next, first and last page: `<path>;rel=next`, separated by commas */
+                    Link?: string;
+                    /** @description How many there are on all pages */
+                    "X-Total-Count"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["KeptTask"][];
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            /** @description The caller lacks the right `read` or `*` to `persistent-cache-tasks`. A session that may only set another password: `password_change_required` */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Message"];
+                };
+            };
+            /** @description The cluster does not exist */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Message"];
+                };
+            };
+            422: components["responses"]["Unprocessable"];
+            500: components["responses"]["Failure"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    persistent_cache_tasks_get_cached: {
+        parameters: {
+            query: {
+                /** @description Of this cluster. */
+                scheduler_cluster_id: number;
+            };
+            header?: never;
+            path: {
+                /** @description Which one */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["KeptTask"];
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            /** @description The caller lacks the right `read` or `*` to `persistent-cache-tasks`. A session that may only set another password: `password_change_required` */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Message"];
+                };
+            };
+            404: components["responses"]["NotFound"];
+            422: components["responses"]["Unprocessable"];
+            500: components["responses"]["Failure"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    persistent_cache_tasks_delete_cached: {
+        parameters: {
+            query: {
+                /** @description Of this cluster. */
+                scheduler_cluster_id: number;
+            };
+            header?: never;
+            path: {
+                /** @description Which one */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The job that does it */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Job"];
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            /** @description The caller lacks the right `*` to `persistent-cache-tasks`. A session that may only set another password: `password_change_required` */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Message"];
+                };
+            };
+            404: components["responses"]["NotFound"];
+            422: components["responses"]["Unprocessable"];
+            /** @description The cluster takes no more jobs now; Retry-After says when */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Message"];
+                };
+            };
+            500: components["responses"]["Failure"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    persistent_tasks_list_stored: {
+        parameters: {
+            query: {
+                /** @description Number of the page, from 1. */
+                page?: number;
+                /** @description Entries on each page, 1 to 10 000 000. */
+                per_page?: number;
+                /** @description Of this cluster. */
+                scheduler_cluster_id: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    /** @description The previous, next, first and last page: `<path>;rel=next`, separated by commas */
+                    Link?: string;
+                    /** @description How many there are on all pages */
+                    "X-Total-Count"?: number;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["KeptTask"][];
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            /** @description The caller lacks the right `read` or `*` to `persistent-tasks`. A session that may only set another password: `password_change_required` */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Message"];
+                };
+            };
+            /** @description The cluster does not exist */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Message"];
+                };
+            };
+            422: components["responses"]["Unprocessable"];
+            500: components["responses"]["Failure"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    persistent_tasks_get_stored: {
+        parameters: {
+            query: {
+                /** @description Of this cluster. */
+                scheduler_cluster_id: number;
+            };
+            header?: never;
+            path: {
+                /** @description Which one */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["KeptTask"];
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            /** @description The caller lacks the right `read` or `*` to `persistent-tasks`. A session that may only set another password: `password_change_required` */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Message"];
+                };
+            };
+            404: components["responses"]["NotFound"];
+            422: components["responses"]["Unprocessable"];
+            500: components["responses"]["Failure"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    persistent_tasks_delete_stored: {
+        parameters: {
+            query: {
+                /** @description Of this cluster. */
+                scheduler_cluster_id: number;
+            };
+            header?: never;
+            path: {
+                /** @description Which one */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The job that does it */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Job"];
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            /** @description The caller lacks the right `*` to `persistent-tasks`. A session that may only set another password: `password_change_required` */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Message"];
+                };
+            };
+            404: components["responses"]["NotFound"];
+            422: components["responses"]["Unprocessable"];
+            /** @description The cluster takes no more jobs now; Retry-After says when */
+            429: {
                 headers: {
                     [name: string]: unknown;
                 };
