@@ -1,6 +1,6 @@
 import AxeBuilder from '@axe-core/playwright';
 import { expect, test, type Page } from '@playwright/test';
-import { readFileSync } from 'node:fs';
+import { signIn } from './root';
 
 const PAGES = [
   '/clusters',
@@ -17,6 +17,8 @@ const PAGES = [
   '/jobs',
   '/jobs/new',
   '/tasks',
+  '/kept',
+  '/kept?keeping=persistent-tasks',
   '/applications',
   '/settings',
   '/users',
@@ -31,15 +33,7 @@ const PAGES = [
 
 test.beforeEach(async ({ page }) => {
   page.setDefaultTimeout(10_000);
-  const file = process.env.DRAGONFLY_PASSWORD_FILE;
-  if (!file) {
-    throw new Error('DRAGONFLY_PASSWORD_FILE must name the file with root’s password, which `dragonfly up` writes');
-  }
-  await page.goto('/');
-  await page.getByLabel('User name').fill('root');
-  await page.locator('input[type=password]').fill(readFileSync(file, 'utf8').trim());
-  await page.getByRole('button', { name: 'Sign in' }).click();
-  await page.waitForURL('**/clusters');
+  await signIn(page);
 });
 
 for (const colorScheme of ['light', 'dark'] as const) {

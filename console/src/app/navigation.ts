@@ -1,5 +1,6 @@
 import {
   IconApps,
+  IconArchive,
   IconBinaryTree2,
   IconDatabaseSearch,
   IconFlame,
@@ -39,6 +40,7 @@ export const NAVIGATION: Group[] = [
       { path: '/peers', name: 'peers', icon: IconBinaryTree2, object: 'peers' },
       { path: '/jobs', name: 'jobs', icon: IconFlame, object: 'jobs' },
       { path: '/tasks', name: 'tasks', icon: IconDatabaseSearch, object: 'jobs' },
+      { path: '/kept', name: 'kept', icon: IconArchive, object: 'persistent-cache-tasks' },
     ],
   },
   {

@@ -17,6 +17,7 @@ const PAGES: RouteObject[] = [
   { path: 'jobs', lazy: () => import('@/pages/jobs/JobList') },
   { path: 'jobs/new', lazy: () => import('@/pages/preheat/Preheat') },
   { path: 'jobs/:id', lazy: () => import('@/pages/jobs/JobPage') },
+  { path: 'kept', lazy: () => import('@/pages/kept/KeptList') },
   { path: 'tasks', lazy: () => import('@/pages/tasks/Tasks') },
   { path: 'applications', lazy: () => import('@/pages/applications/ApplicationList') },
   { path: 'settings', lazy: () => import('@/pages/settings/SettingList') },

@@ -4,7 +4,8 @@ import { useTranslation } from 'react-i18next';
 interface Props {
   /** Of what, for those who hear the buttons one by one. */
   name: string;
-  onEdit: () => void;
+  /** Nothing for rows that can only be deleted. */
+  onEdit?: () => void;
   onDelete: () => void;
 }
 
@@ -13,9 +14,11 @@ export function RowActions({ name, onEdit, onDelete }: Props) {
   const { t } = useTranslation();
   return (
     <Group gap="xs" wrap="nowrap">
-      <Button size="xs" variant="default" aria-label={`${t('common.edit')}: ${name}`} onClick={onEdit}>
-        {t('common.edit')}
-      </Button>
+      {onEdit && (
+        <Button size="xs" variant="default" aria-label={`${t('common.edit')}: ${name}`} onClick={onEdit}>
+          {t('common.edit')}
+        </Button>
+      )}
       <Button size="xs" variant="default" aria-label={`${t('common.delete')}: ${name}`} onClick={onDelete}>
         {t('common.delete')}
       </Button>

@@ -1,0 +1,134 @@
+import { expect, test } from '@playwright/test';
+import { readFileSync } from 'node:fs';
+import type { components } from '../src/api/schema';
+import { call, signIn } from './root';
+
+type Schemas = components['schemas'];
+
+/** A name that no other run has used, where tests are run again against the same manager. */
+const own = (name: string) => `${name}-${Date.now().toString(36)}`;
+
+test.beforeEach(({ page }) => page.setDefaultTimeout(10_000));
+
+test('a second cluster is added, and its values file has its ids', async ({ page }) => {
+  await signIn(page);
+  const name = own('cluster-2');
+  await page.getByRole('link', { name: 'Add cluster' }).click();
+  await page.getByLabel('Name', { exact: false }).first().fill(name);
+  await page.getByLabel('Networks (CIDR)').fill('no network');
+  await expect(page.getByText('Line 1: no network is no network')).toBeVisible();
+  await page.getByLabel('Networks (CIDR)').fill('10.99.0.0/16');
+  await page.getByLabel('IDC').fill('cluster-2');
+  await page.getByRole('button', { name: 'Add cluster' }).click();
+  await page.waitForURL(/\/clusters\/\d+$/);
+  await expect(page.getByRole('heading', { level: 1, name })).toBeVisible();
+  const id = Number(page.url().split('/').pop());
+  const shown = await call(page.context(), 'GET', `/api/v1/clusters/${id}`);
+  const cluster = (await shown.json()) as Schemas['Cluster'];
+  expect(cluster.scopes).toMatchObject({ idc: 'cluster-2', cidrs: ['10.99.0.0/16'] });
+
+  await page.getByRole('tab', { name: 'Helm values' }).click();
+  const download = page.waitForEvent('download');
+  await page.getByRole('button', { name: 'Download' }).click();
+  const values = readFileSync(await (await download).path(), 'utf8');
+  expect(values).toContain(`schedulerClusterID: ${cluster.scheduler_cluster_id}`);
+  expect(values).toContain(`clusterID: ${cluster.seed_peer_cluster_id}`);
+  expect(values).toContain('idc: cluster-2');
+
+  await page.getByRole('tab', { name: 'Overview' }).click();
+  await page.getByRole('button', { name: 'Delete' }).click();
+  await page.getByRole('alertdialog').getByRole('button', { name: 'Delete' }).click();
+  await page.waitForURL('**/clusters');
+  expect((await call(page.context(), 'GET', `/api/v1/clusters/${id}`)).status()).toBe(404);
+});
+
+test('a token is shown once, works, and works no more once it is revoked', async ({ page, playwright, baseURL }) => {
+  await signIn(page);
+  const name = own('ci');
+  await page.goto('/tokens');
+  await page.getByRole('button', { name: 'Add token' }).click();
+  const dialog = page.getByRole('dialog');
+  await dialog.getByLabel('Name').fill(name);
+  await dialog.getByRole('button', { name: 'Add' }).click();
+  await expect(dialog.getByText('It is shown this once')).toBeVisible();
+  const token = await dialog.locator('code').innerText();
+  const script = await playwright.request.newContext({
+    baseURL,
+    extraHTTPHeaders: { Authorization: `Bearer ${token}` },
+  });
+  expect((await script.get('/oapi/v1/clusters')).status()).toBe(200);
+  await dialog.getByRole('button', { name: 'Close' }).last().click();
+  await page.getByRole('button', { name: `Delete: ${name}` }).click();
+  await page.getByRole('alertdialog').getByRole('button', { name: 'Delete' }).click();
+  await expect(page.getByRole('button', { name: `Delete: ${name}` })).toBeHidden();
+  expect((await script.get('/oapi/v1/clusters')).status()).toBe(401);
+  await script.dispose();
+});
+
+test('a guest sees what he may not change, without the means, and is refused', async ({ browser, page }) => {
+  await signIn(page);
+  const name = `g${Date.now().toString(36)}`;
+  const made = await call(page.context(), 'POST', '/api/v1/users', { name, password: 'first password' });
+  expect(made.status()).toBe(200);
+  const context = await browser.newContext();
+  const guest = await context.newPage();
+  guest.setDefaultTimeout(10_000);
+  await signIn(guest, name, 'first password');
+  // The first password opens nothing but the page on which it is changed.
+  await expect(guest.getByRole('heading', { name: 'Set your own password' })).toBeVisible();
+  const [present, next, again] = [0, 1, 2].map((index) => guest.locator('input[type=password]').nth(index));
+  await present?.fill('first password');
+  await next?.fill('second password');
+  await again?.fill('second password');
+  await guest.getByRole('button', { name: 'Change password' }).click();
+  await guest.goto('/clusters');
+  await expect(guest.getByRole('heading', { level: 1, name: 'Clusters' })).toBeVisible();
+  await expect(guest.getByRole('link', { name: 'Add cluster' })).toBeHidden();
+  await expect(guest.getByRole('link', { name: 'Users' })).toBeHidden();
+  await guest.goto('/clusters/1');
+  await expect(guest.getByRole('tab', { name: 'Overview' })).toBeVisible();
+  for (const control of ['Edit', 'Delete']) {
+    await expect(guest.getByRole('main').getByText(control, { exact: true })).toBeHidden();
+  }
+  const refused = await call(context, 'POST', '/api/v1/clusters', { name: own('not') });
+  expect(refused.status()).toBe(403);
+  await context.close();
+});
+
+test('a session that is revoked elsewhere ends', async ({ browser, page }) => {
+  await signIn(page);
+  const context = await browser.newContext();
+  const other = await context.newPage();
+  await signIn(other);
+  await expect(other.getByRole('heading', { level: 1, name: 'Clusters' })).toBeVisible();
+  const sessions = (await (await call(context, 'GET', '/api/v1/users/1/sessions')).json()) as Schemas['UserSession'][];
+  const its = sessions.find((session) => session.current);
+  const revoked = await call(page.context(), 'DELETE', `/api/v1/users/1/sessions/${its?.id}`);
+  expect(revoked.status()).toBe(200);
+  await expect(other.getByRole('button', { name: 'Sign in' })).toBeVisible({ timeout: 5_000 });
+  await context.close();
+});
+
+test('nothing is asked of anybody but the manager, and no inline script may run', async ({ page, baseURL }) => {
+  const asked: string[] = [];
+  const said: string[] = [];
+  page.on('request', (request) => asked.push(request.url()));
+  page.on('console', (message) => message.type() === 'error' && said.push(message.text()));
+  const answer = await page.goto('/signin');
+  const policy = answer?.headers()['content-security-policy'] ?? '';
+  expect(policy).toContain("script-src 'self';");
+  expect(policy).not.toContain('unsafe-inline');
+  expect(policy).not.toContain('unsafe-eval');
+  await signIn(page);
+  for (const path of ['/topology', '/jobs', '/kept', '/audits']) {
+    await page.goto(path);
+    await expect(page.getByRole('heading', { level: 1 })).toBeVisible();
+    await page.waitForLoadState('networkidle');
+  }
+  const host = new URL(baseURL ?? '').host;
+  const elsewhere = asked.filter(
+    (url) => !['data:', 'blob:'].includes(new URL(url).protocol) && new URL(url).host !== host,
+  );
+  expect(elsewhere).toEqual([]);
+  expect(said.filter((text) => text.includes('Content Security Policy'))).toEqual([]);
+});
