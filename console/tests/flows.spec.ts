@@ -81,6 +81,7 @@ test('a guest sees what he may not change, without the means, and is refused', a
   await next?.fill('second password');
   await again?.fill('second password');
   await guest.getByRole('button', { name: 'Change password' }).click();
+  await expect(guest.getByRole('heading', { name: 'Set your own password' })).toBeHidden();
   await guest.goto('/clusters');
   await expect(guest.getByRole('heading', { level: 1, name: 'Clusters' })).toBeVisible();
   await expect(guest.getByRole('link', { name: 'Add cluster' })).toBeHidden();
@@ -131,4 +132,37 @@ test('nothing is asked of anybody but the manager, and no inline script may run'
   );
   expect(elsewhere).toEqual([]);
   expect(said.filter((text) => text.includes('Content Security Policy'))).toEqual([]);
+});
+
+test('a file is preheated, found at its holders and deleted everywhere', async ({ page }) => {
+  const url = process.env.DRAGONFLY_FILE;
+  if (!url) {
+    throw new Error('DRAGONFLY_FILE must be the URL of a file that the cluster’s peers may fetch');
+  }
+  await signIn(page);
+  await page.goto('/jobs/new');
+  await page.getByText('Files', { exact: true }).click();
+  await page.getByLabel('URLs').fill(url);
+  await page.getByRole('button', { name: 'Next' }).click();
+  await page.getByLabel('All peers').check();
+  await page.getByRole('button', { name: 'Next' }).click();
+  await page.getByRole('button', { name: 'Start preheating' }).click();
+  await page.waitForURL(/\/jobs\/\d+$/);
+  await expect(page.getByText('succeeded').first()).toBeVisible({ timeout: 30_000 });
+  await expect(page.getByRole('table').getByText('done').first()).toBeVisible();
+
+  await page.goto('/tasks');
+  const find = async () => {
+    await page.getByRole('textbox', { name: 'URL' }).fill(url);
+    await page.getByRole('button', { name: 'Search' }).click();
+  };
+  await find();
+  await expect(page.getByRole('table').getByText('complete').first()).toBeVisible({ timeout: 30_000 });
+  await page.getByRole('button', { name: 'Delete it everywhere' }).click();
+  await page.getByRole('alertdialog').getByRole('button', { name: 'Delete' }).click();
+  await expect(async () => {
+    await page.goto('/tasks');
+    await find();
+    await expect(page.getByText('No host holds it.')).toBeVisible({ timeout: 5_000 });
+  }).toPass({ timeout: 30_000 });
 });

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use dragonfly_testkit::origin::{Origin, Resource};
 use dragonfly_testkit::packages::{self, CHROMIUM};
 use dragonfly_testkit::up::{Options, Up, as_url};
 use dragonfly_testkit::{client, process};
@@ -24,13 +25,16 @@ fn npm(arguments: &[&str]) -> Command {
 }
 
 #[tokio::test]
-async fn every_page_of_the_console_is_accessible_and_fits_a_small_screen() {
+async fn every_page_of_the_console_is_accessible_and_what_operators_do_there_works() {
     packages::require(&[CHROMIUM]).unwrap();
     // The build of the console has left them, unless it was built before from a cache.
     if !console().join("node_modules/.package-lock.json").exists() {
         process::run(npm(&["ci"]), WITHIN).await.unwrap();
     }
-    let up = Up::start(Options::default()).await.unwrap();
+    let origin = Origin::start().unwrap();
+    let file = origin.put("/file", Resource::file(Content::new(90, 9 << 20)));
+    let options = Options::default().with_config("security: {egress: {allow: [127.0.0.0/8]}}\n");
+    let up = Up::start(options).await.unwrap();
     let rest = as_url(&up.cluster().manager.rest);
     let page = client::builder()
         .unwrap()
@@ -47,6 +51,7 @@ async fn every_page_of_the_console_is_accessible_and_fits_a_small_screen() {
     let mut tests = npm(&["run", "test:browser"]);
     tests
         .env("DRAGONFLY_CONSOLE", &rest)
+        .env("DRAGONFLY_FILE", &file)
         .env("DRAGONFLY_PASSWORD_FILE", &up.cluster().root.password_file)
         .env("CHROMIUM", CHROMIUM.1);
     let said = process::run(tests, WITHIN).await.unwrap();
