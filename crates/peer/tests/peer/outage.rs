@@ -192,7 +192,8 @@ async fn a_scheduler_that_restarts_is_told_what_this_host_holds() {
     let origin = Origin::start().unwrap();
     let url = origin.put("/file", Resource::file(Content::new(9, 9 * MIB)));
     let task = peer.get(whole(&url)).await.unwrap().task_id;
-    process.shutdown_background();
+    let ended = tokio::task::spawn_blocking(move || process.shutdown_timeout(Duration::from_secs(10)));
+    ended.await.unwrap();
     let restarted = TestScheduler::start_on(TcpListener::bind(addr).await.unwrap());
     let held = format!("127.0.0.1-holder: {task}");
     restarted
