@@ -6,6 +6,7 @@ use dragonfly_testkit::content::Content;
 use dragonfly_testkit::origin::{Origin, Resource};
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
+use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 
