@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::SystemTime;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 
 use crate::cargo::{root, step, succeed};
 
@@ -27,6 +27,22 @@ pub(crate) fn build_if_possible() -> Result<()> {
         succeed(npm(&["ci"]).stdout(std::io::stderr()))?;
         succeed(npm(&["run", "build"]).stdout(std::io::stderr()))
     })
+}
+
+/// Holds the console's own code against its rules: types, style, tests, and a client that is that of REST's description.
+pub(crate) fn check() -> Result<()> {
+    if !has_node() {
+        bail!(
+            "this takes Node {}.{} or later and npm (Debian: nodejs npm)",
+            OLDEST.0,
+            OLDEST.1
+        );
+    }
+    let console = root().join("console");
+    if modified(&console.join("node_modules/.package-lock.json")) < modified(&console.join("package-lock.json")) {
+        succeed(npm(&["ci"]).stdout(std::io::stderr()))?;
+    }
+    succeed(npm(&["run", "check"]).stdout(std::io::stderr()))
 }
 
 /// Whether nothing that it is made of is newer than what was made; files written anew would have the manager built anew.
