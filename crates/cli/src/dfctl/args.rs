@@ -1,7 +1,7 @@
 //! The command line of `dfctl`.
 
 use super::output::Output;
-use super::{audit, cluster, job, peer, preheat, scheduler, token};
+use super::{audit, cluster, job, kept, peer, preheat, scheduler, token};
 use dragonfly_api::rest::MemberState;
 use secrecy::SecretString;
 use std::path::PathBuf;
@@ -105,6 +105,11 @@ pub(super) enum Noun {
     Job {
         #[command(subcommand)]
         verb: job::Verb,
+    },
+    /// Kept tasks: contents that clusters themselves keep with replicas
+    Kept {
+        #[command(subcommand)]
+        verb: kept::Verb,
     },
     /// Personal access tokens, which scripts show instead of a password
     Token {

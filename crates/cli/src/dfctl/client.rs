@@ -82,6 +82,13 @@ impl Manager {
         Ok(answer)
     }
 
+    /// Removes what has this path, and returns what comes of it.
+    pub(super) async fn remove<T: DeserializeOwned>(&self, path: &str, query: &impl Serialize) -> Result<T, Failure> {
+        let request = self.request(Method::DELETE, path)?.query(query);
+        let (answer, _) = self.answer(request).await?;
+        Ok(answer)
+    }
+
     /// Removes what has this path.
     pub(super) async fn delete(&self, path: &str) -> Result<(), Failure> {
         let request = self.request(Method::DELETE, path)?;

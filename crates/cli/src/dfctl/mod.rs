@@ -9,6 +9,7 @@ mod cluster;
 mod file;
 mod follow;
 mod job;
+mod kept;
 mod output;
 mod peer;
 mod preheat;
@@ -36,6 +37,7 @@ Examples:
   dfctl preheat image nginx:1.27 --scope all-peers --cluster 2
   dfctl job ls --failed
   dfctl peer ls --active
+  dfctl kept ls --cluster 2
   dfctl audit ls --failed
 
 The manager and who calls it come from the flags, else from the environment (DFCTL_MANAGER, DFCTL_TOKEN, or DFCTL_USER
@@ -62,6 +64,7 @@ async fn answer(args: Args) -> Result<String, Failure> {
         Noun::Peer { verb } => peer::run(manager, verb, output).await,
         Noun::Preheat { verb } => Box::pin(preheat::run(manager, verb.wanted()?, output)).await,
         Noun::Job { verb } => Box::pin(job::run(manager, verb, output)).await,
+        Noun::Kept { verb } => Box::pin(kept::run(manager, verb, output)).await,
         Noun::Audit { verb } => audit::run(manager, verb, output).await,
     };
     match args.noun {

@@ -1,11 +1,11 @@
 //! `dfctl preheat`, `job` and `peer`, with a scheduler that does what a test tells it.
 
 use super::{as_root, manager_with, said};
-use dragonfly_api::common::Host;
+use dragonfly_api::common::{Host, PersistentCachePeer, PersistentCacheTask};
 use dragonfly_api::ext::manager_client::ManagerClient as ExtClient;
 use dragonfly_api::ext::{
-    AttendRequest, AttendResponse, Hello, HostsReport, Target, TargetState, Work, WorkOutcome, WorkReport,
-    attend_request, attend_response, work,
+    AttendRequest, AttendResponse, Hello, HostsReport, Keeping, KeptTask, KeptTasksReport, Target, TargetState, Work,
+    WorkOutcome, WorkReport, attend_request, attend_response, work,
 };
 use dragonfly_api::manager::manager_client::ManagerClient;
 use dragonfly_api::manager::{SourceType, UpdateSchedulerRequest};
@@ -219,6 +219,60 @@ async fn an_image_is_preheated_with_a_password_from_stdin_and_answered_as_json()
         (&"SUCCESS".into(), &"ada".into())
     );
     assert!(!said(&output).contains("hunter2"));
+}
+
+#[tokio::test]
+async fn what_a_cluster_keeps_is_listed_shown_and_removed_by_a_job() {
+    let dir = tempfile::tempdir().unwrap();
+    let (_manager, url, mut scheduler) = manager_and_scheduler(dir.path()).await;
+    let id = "ab".repeat(32);
+    let host = Host {
+        hostname: "gpu-7".into(),
+        ..Host::default()
+    };
+    let task = KeptTask {
+        keeping: Keeping::PersistentCache.into(),
+        task: Some(PersistentCacheTask {
+            id: id.clone(),
+            persistent_replica_count: 2,
+            current_persistent_replica_count: 1,
+            content_length: 9 << 20,
+            state: "Succeeded".into(),
+            ..PersistentCacheTask::default()
+        }),
+        peers: vec![PersistentCachePeer {
+            persistent: true,
+            host: Some(host),
+            ..PersistentCachePeer::default()
+        }],
+    };
+    let report = KeptTasksReport {
+        whole_begins: true,
+        whole_ends: true,
+        tasks: vec![task],
+        gone: Vec::new(),
+    };
+    scheduler.say(attend_request::Message::KeptTasks(report)).await;
+    let made = as_root(&url, &["preheat", "file", A, "--no-wait"]);
+    assert!(made.status.success(), "{}", said(&made));
+    let work = scheduler.work().await;
+    // What is said later is answered later: then the task is recorded.
+    scheduler.end(&work, TargetState::Done).await;
+    scheduler.acknowledged(&work).await;
+    let list = said(&as_root(&url, &["kept", "ls"]));
+    assert!(
+        list.contains(&id) && list.contains("1/2") && list.contains("9.0 MiB"),
+        "{list}"
+    );
+    let stored = as_root(&url, &["kept", "ls", "--stored", "--output", "json"]);
+    assert_eq!(String::from_utf8_lossy(&stored.stdout).trim(), "[]");
+    let shown = said(&as_root(&url, &["kept", "show", &id]));
+    assert!(shown.contains("gpu-7") && shown.contains("keeps"), "{shown}");
+    let removed = as_root(&url, &["kept", "rm", &id, "--no-wait"]);
+    assert_eq!(String::from_utf8_lossy(&removed.stdout), "2\n");
+    let absent = as_root(&url, &["kept", "rm", &"cd".repeat(32)]);
+    assert_eq!(absent.status.code(), Some(1));
+    assert!(said(&absent).contains("persistent cache task"), "{}", said(&absent));
 }
 
 #[tokio::test]
