@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use dragonfly_testkit::content::Content;
 use dragonfly_testkit::origin::{Origin, Resource};
 use dragonfly_testkit::packages::{self, CHROMIUM};
 use dragonfly_testkit::up::{Options, Up, as_url};
