@@ -14,7 +14,8 @@ test('a second cluster is added, and its values file has its ids', async ({ page
   await signIn(page);
   const name = own('cluster-2');
   await page.getByRole('link', { name: 'Add cluster' }).click();
-  await page.getByLabel('Name', { exact: false }).first().fill(name);
+  await expect(page.getByRole('heading', { level: 1, name: 'Add cluster' })).toBeVisible();
+  await page.getByRole('textbox', { name: 'Name', exact: true }).fill(name);
   await page.getByLabel('Networks (CIDR)').fill('no network');
   await expect(page.getByText('Line 1: no network is no network')).toBeVisible();
   await page.getByLabel('Networks (CIDR)').fill('10.99.0.0/16');

@@ -55,6 +55,11 @@ async fn every_page_of_the_console_is_accessible_and_what_operators_do_there_wor
         .env("DRAGONFLY_FILE", &file)
         .env("DRAGONFLY_PASSWORD_FILE", &up.cluster().root.password_file)
         .env("CHROMIUM", CHROMIUM.1);
-    let said = process::run(tests, WITHIN).await.unwrap();
-    println!("{said}");
+    let said = process::output(tests, WITHIN).await.unwrap();
+    println!(
+        "{}{}",
+        String::from_utf8_lossy(&said.stdout),
+        String::from_utf8_lossy(&said.stderr)
+    );
+    assert!(said.status.success(), "{}", said.status);
 }
