@@ -85,7 +85,8 @@ impl Rounds {
         // A download that begins in between is told that this host is unknown, and announces it by itself.
         publish(cluster, self.known.cluster, &healthy);
         let announced = self.announce(cluster, &healthy).await;
-        looked_up && announced && !healthy.is_empty()
+        // One that is away and stays listed is about to come back, and has tasks that are its.
+        looked_up && announced && !healthy.is_empty() && healthy.len() == self.channels.len()
     }
 
     /// Takes over what the directory says. A host that has moved to another cluster parts with the old one at once: to
