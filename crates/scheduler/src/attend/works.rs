@@ -4,7 +4,7 @@
 
 use super::{Words, say};
 use crate::kept::{Keeper, Keeping, Key};
-use crate::preheat::{Asker, Board, Error, Order, Outcome, Preheat, Query};
+use crate::preheat::{Asker, Board, Error, Order, Preheat, Query};
 use dragonfly_api::ext::attend_request::Message as Word;
 use dragonfly_api::ext::work::Task;
 use dragonfly_api::ext::{Target, TargetState, Work, WorkOutcome, WorkReport, task_query};
@@ -205,18 +205,18 @@ impl Works {
             }
             Task::GetTask(query) => {
                 let query = Query::get(query)?.within(timeout)?;
-                return Ok(told(preheat.query(&query, board, cancel).await));
+                return Ok(preheat.query(&query, board, cancel).await.into());
             }
             Task::DeleteTask(query) => {
                 if let Some(task_query::Task::TaskId(id)) = &query.task {
                     self.drop_kept(id, board).await;
                 }
                 let query = Query::delete(query)?.within(timeout)?;
-                return Ok(told(preheat.query(&query, board, cancel).await));
+                return Ok(preheat.query(&query, board, cancel).await.into());
             }
         };
         let plan = preheat.plan(order.within(timeout)?).await?;
-        Ok(told(preheat.run(&plan, board, cancel).await))
+        Ok(preheat.run(&plan, board, cancel).await.into())
     }
 
     /// The task may be one that is kept, under either policy.
@@ -249,14 +249,6 @@ impl Works {
 
     fn known(&self) -> MutexGuard<'_, BTreeMap<u64, Entry>> {
         self.0.known.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-fn told(outcome: Outcome) -> WorkOutcome {
-    WorkOutcome {
-        succeeded: outcome.succeeded,
-        description: outcome.description,
-        image: None,
     }
 }
 

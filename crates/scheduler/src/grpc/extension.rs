@@ -2,11 +2,11 @@
 
 use super::holdings::Holdings;
 use super::preheat::asker;
-use crate::preheat::{Board, Order, Outcome, Plan, Preheat};
+use crate::preheat::{Board, Order, Plan, Preheat};
 use dragonfly_api::Invalid;
 use dragonfly_api::ext::preheat_request::Task;
 use dragonfly_api::ext::scheduler_server::Scheduler;
-use dragonfly_api::ext::{HoldingsReport, PreheatReport, PreheatRequest, WorkOutcome};
+use dragonfly_api::ext::{HoldingsReport, PreheatReport, PreheatRequest};
 use dragonfly_service::Workers;
 use futures::StreamExt;
 use futures::stream::BoxStream;
@@ -78,7 +78,7 @@ impl Extension {
         if tell(&board, reports).await.is_ok() {
             let last = PreheatReport {
                 targets: Vec::new(),
-                outcome: Some(told(outcome)),
+                outcome: Some(outcome.into()),
             };
             reports.send(Ok(last)).await.ok();
         }
@@ -111,13 +111,5 @@ async fn tell(board: &Board, reports: &Reports) -> Result<(), mpsc::error::SendE
         if !more {
             return Ok(());
         }
-    }
-}
-
-fn told(outcome: Outcome) -> WorkOutcome {
-    WorkOutcome {
-        succeeded: outcome.succeeded,
-        description: outcome.description,
-        image: None,
     }
 }

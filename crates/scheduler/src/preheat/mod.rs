@@ -24,7 +24,6 @@ pub(crate) use board::{Board, Tally};
 pub(crate) use error::Error;
 pub(crate) use order::{Asker, Order};
 pub(crate) use query::Query;
-pub(crate) use run::Outcome;
 
 use crate::hosts::Hosts;
 use crate::metrics::Counts;

@@ -6,7 +6,7 @@ use super::fetch::Paper;
 use super::select::Scope;
 use super::{Plan, Preheat};
 use dragonfly_api::common::Host;
-use dragonfly_api::ext::{Target, TargetState};
+use dragonfly_api::ext::{Target, TargetState, WorkOutcome};
 use dragonfly_model::HostId;
 use dragonfly_scheduling::seed_weight;
 use futures::StreamExt;
@@ -22,6 +22,16 @@ pub(crate) struct Outcome {
     pub(crate) succeeded: bool,
     /// Why not, in a sentence.
     pub(crate) description: String,
+}
+
+impl From<Outcome> for WorkOutcome {
+    fn from(outcome: Outcome) -> Self {
+        Self {
+            succeeded: outcome.succeeded,
+            description: outcome.description,
+            image: None,
+        }
+    }
 }
 
 /// A content on its way to a host.

@@ -158,7 +158,7 @@ pub(super) struct Exporting(SdkTracerProvider);
 
 impl Drop for Exporting {
     fn drop(&mut self) {
-        // The runtime that exports must go on meanwhile, so this thread, which may be one of its workers, must not wait.
+        // The shutdown enters an executor, and this thread may be in one already.
         let provider = self.0.clone();
         let last = std::thread::spawn(move || provider.shutdown_with_timeout(LAST_EXPORT).ok());
         last.join().ok();
