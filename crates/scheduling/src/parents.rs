@@ -133,15 +133,15 @@ impl<'a> Choosing<'a> {
         })
     }
 
-    /// Looks at a child that has parents and could exchange pieces with more.
-    pub(crate) fn exchanging(&self, id: &PeerId) -> Option<Child<'a>> {
+    /// Looks at a child that has parents and could exchange pieces with more; with those in a crowd, too, if it is needy.
+    pub(crate) fn exchanging(&self, id: &PeerId, needy: bool) -> Option<Child<'a>> {
         let (id, peer) = self.task.peers.get_key_value(id)?;
         Some(Child {
             id,
             peer,
             lineage: BTreeSet::new(),
             bond: Bond::Exchange,
-            joins_crowds: false,
+            joins_crowds: needy,
         })
     }
 
@@ -225,7 +225,11 @@ impl<'a> Choosing<'a> {
     /// At most `count` peers with which a child that fetches can exchange pieces.
     pub(crate) fn exchange(&self, child: &Child<'a>, count: usize, random: &mut Random) -> Option<Choice> {
         let looks = LOOKS * self.config.limits.filter_parents.max(1);
-        let found = self.sample(child, Room::Free, random.next(), looks);
+        let start = random.next();
+        let mut found = self.sample(child, Room::Free, start, looks);
+        if found.is_empty() && child.joins_crowds {
+            found = self.sample(child, Room::Crowded, start, looks);
+        }
         (!found.is_empty() && count > 0).then(|| self.best(child, found, count, random))
     }
 

@@ -1,6 +1,7 @@
 //! What peers say of themselves.
 
 use super::Graph;
+use crate::host::Host;
 use crate::peer::{Peer, Stage, State};
 use crate::task::Task;
 use crate::{Decision, FinishedPiece, PeerKey, Refusal, Registration, Wanted};
@@ -83,6 +84,18 @@ impl Graph {
         self.changed.thin.insert(key.clone());
     }
 
+    /// All children of a parent that turns out to be slow look for others, and not only the one that has waited for its
+    /// piece to the end.
+    fn help_children_of_slow(&mut self, parent: &PeerKey, host: &HostId) {
+        let goodput = self.hosts.get(host).and_then(Host::goodput);
+        let Some(task) = self.tasks.get(&parent.task).filter(|task| task.is_slow(goodput)) else {
+            return;
+        };
+        let children = task.peers.get(&parent.peer).map(|peer| peer.children.keys());
+        let children = children.into_iter().flatten().map(|child| parent.sibling(child));
+        self.changed.thin.extend(children);
+    }
+
     fn parent_delivered(&mut self, child: &PeerKey, parent: &PeerId, piece: &FinishedPiece) {
         let now = self.now;
         let parent = child.sibling(parent);
@@ -97,6 +110,7 @@ impl Graph {
         {
             task.delivered(speed);
         }
+        self.help_children_of_slow(&parent, &host);
         self.look_at_host(&host);
     }
 

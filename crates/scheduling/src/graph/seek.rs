@@ -84,7 +84,8 @@ impl Graph {
 
     /// Finds more parents for a child that fetches and takes some that it did not ask for: others to depend on if it has
     /// none any more, else peers to exchange pieces with. Those that are slow do not count, but as many slow ones as good
-    /// ones are enough.
+    /// ones are enough. A child without any good one may join a crowd: that costs each of the others little, and would
+    /// cost the child everything. To let those join that have a good one already would crowd the first holders.
     pub(super) fn thicken(&mut self, key: &PeerKey) {
         let takes_more = |peer: &&Peer| peer.state == State::Fetching && peer.ask.listens;
         let Some(peer) = self.peer(key).filter(takes_more) else {
@@ -104,7 +105,7 @@ impl Graph {
         let (choice, bond) = if is_loose {
             (self.choose(key).and_then(Result::ok), Bond::Anchor)
         } else {
-            (self.exchange(key, missing), Bond::Exchange)
+            (self.exchange(key, missing, good == 0), Bond::Exchange)
         };
         let found = choice.as_ref().map_or(0, |choice| choice.parents.len());
         if let Some(task) = self.tasks.get_mut(&key.task) {
@@ -159,10 +160,10 @@ impl Graph {
         }
     }
 
-    fn exchange(&mut self, key: &PeerKey, count: usize) -> Option<Choice> {
+    fn exchange(&mut self, key: &PeerKey, count: usize, needy: bool) -> Option<Choice> {
         let mut random = self.random.clone();
         let choosing = self.choosing(&key.task)?;
-        let choice = choosing.exchange(&choosing.exchanging(&key.peer)?, count, &mut random);
+        let choice = choosing.exchange(&choosing.exchanging(&key.peer, needy)?, count, &mut random);
         self.random = random;
         choice
     }

@@ -49,7 +49,7 @@ fn the_first_piece_and_every_sixteenth_after_it_is_the_lowest_missing_one() {
 }
 
 #[test]
-fn a_parent_is_asked_ahead_for_what_it_sends_in_a_tenth_of_a_second() {
+fn a_parent_is_asked_ahead_for_what_it_sends_in_a_twentieth_of_a_second() {
     let mut plan = plan(64, 7);
     plan.parent_has(&peer(1), &numbers(0..64));
     let (first, from) = next(&mut plan).unwrap();
@@ -58,8 +58,8 @@ fn a_parent_is_asked_ahead_for_what_it_sends_in_a_tenth_of_a_second() {
         None,
         "a parent that was never measured gets one at a time"
     );
-    // A piece in 20 ms is five pieces in a tenth of a second.
-    plan.delivered(first, &from, LENGTH, Duration::from_millis(20));
+    // A piece in 10 ms is five pieces in a twentieth of a second.
+    plan.delivered(first, &from, LENGTH, Duration::from_millis(10));
     let flying: Vec<PieceNumber> = std::iter::from_fn(|| next(&mut plan))
         .map(|(number, _)| number)
         .collect();

@@ -123,15 +123,9 @@ fn a_parent_without_a_new_piece_is_offered_again_when_one_lands_there() {
     assert_eq!(scene.piece("a", 2, None), "b: parents a (BackToSource on a)");
 }
 
-#[test]
-fn a_child_with_a_slow_parent_alone_gets_another_as_soon_as_one_has_room() {
-    let narrow = Config {
-        fan_out: 1,
-        parents: 1,
-        ..Config::default()
-    };
-    let mut scene = Scene::of(narrow, &["slow", "fast", "a", "b"]);
-    let delivered = |child: &str, number, parent: &str, cost| Event::PieceFinished {
+/// A child has fetched a piece of 4 MiB from a parent in so much time.
+fn delivered(child: &str, number: u32, parent: &str, cost: Duration) -> Event {
+    Event::PieceFinished {
         peer: key(child),
         piece: FinishedPiece {
             number: PieceNumber(number),
@@ -139,31 +133,68 @@ fn a_child_with_a_slow_parent_alone_gets_another_as_soon_as_one_has_room() {
             cost,
             parent: Some(key(parent).peer),
         },
-    };
-    let greedy = HostFacts {
+    }
+}
+
+/// `slow` has the children of these names, and `fast` has `b`, which has found it to be fast. No child shares.
+fn a_slow_and_a_fast_parent(config: Config, children: &[&str]) -> Scene {
+    let mut scene = Scene::of(config, &[&["slow", "fast", "b"], children].concat());
+    let greedy = |name: &str| HostFacts {
         shares: false,
-        ..facts("b")
+        ..facts(name)
     };
-    scene.announce("b", greedy);
+    scene.announce("b", greedy("b"));
     scene.holder("slow");
-    scene.apply(Event::PeerRegistered(Registration {
-        listens: true,
-        ..registration("a")
-    }));
-    scene.started("a");
+    for child in children {
+        scene.announce(child, greedy(child));
+        scene.apply(Event::PeerRegistered(Registration {
+            listens: true,
+            ..registration(child)
+        }));
+        scene.started(child);
+    }
     scene.holder("fast");
     assert!(scene.register("b").starts_with("b: parents fast (Succeeded on fast)"));
     for number in 0..4 {
-        assert_eq!(
-            scene.apply(delivered("b", number, "fast", Duration::from_millis(40))),
-            ""
-        );
+        let fast = delivered("b", number, "fast", Duration::from_millis(40));
+        assert_eq!(scene.apply(fast), "");
     }
+    scene
+}
+
+#[test]
+fn a_child_with_a_slow_parent_alone_gets_another_as_soon_as_one_has_room() {
+    let narrow = Config {
+        fan_out: 1,
+        parents: 1,
+        limits: Limits {
+            slots: Slots { normal: 1, seed: 1 },
+            ..Limits::default()
+        },
+        ..Config::default()
+    };
+    let mut scene = a_slow_and_a_fast_parent(narrow, &["a"]);
     assert_eq!(scene.apply(delivered("a", 0, "slow", seconds(4))), "");
     let more = scene.finished("b");
     assert!(more.contains("a: more parents fast (Succeeded on fast)"), "{more}");
     // It has a good one now: nothing more is done for it.
-    assert_eq!(scene.apply(delivered("a", 1, "fast", Duration::from_millis(40))), "");
+    let fast = delivered("a", 1, "fast", Duration::from_millis(40));
+    assert_eq!(scene.apply(fast), "");
+}
+
+#[test]
+fn a_slow_parent_s_children_join_a_crowd_when_one_of_them_has_found_it_out() {
+    let narrow = Config {
+        fan_out: 2,
+        parents: 1,
+        ..Config::default()
+    };
+    let mut scene = a_slow_and_a_fast_parent(narrow, &["a", "c"]);
+    let more = scene.apply(delivered("a", 0, "slow", seconds(4)));
+    for child in ["a", "c"] {
+        let helped = format!("{child}: more parents fast (Succeeded on fast)");
+        assert!(more.contains(&helped), "{more}");
+    }
 }
 
 #[test]
