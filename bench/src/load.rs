@@ -27,7 +27,7 @@ impl Load {
 
     /// Asks; each request is told its number.
     pub(crate) async fn run<F: Future<Output = Result<()>>>(self, ask: impl Fn(u64) -> F) -> Result<Times> {
-        let asked = (0..u64::from(self.requests)).map(|n| {
+        let timed = self.all(|n| {
             let answer = ask(n);
             async move {
                 let start = Instant::now();
@@ -35,17 +35,25 @@ impl Load {
                 anyhow::Ok(start.elapsed())
             }
         });
+        Ok(Times::of(timed.await?))
+    }
+
+    /// As [`Load::run`], for who measures by himself: what each request brought.
+    pub(crate) async fn all<T, F: Future<Output = Result<T>>>(self, ask: impl Fn(u64) -> F) -> Result<Vec<T>> {
         let callers = usize::try_from(self.callers).context("so many callers")?;
-        let mut times: Vec<Duration> = futures::stream::iter(asked)
+        futures::stream::iter((0..u64::from(self.requests)).map(ask))
             .buffer_unordered(callers)
             .try_collect()
-            .await?;
-        times.sort_unstable();
-        Ok(Times(times))
+            .await
     }
 }
 
 impl Times {
+    pub(crate) fn of(mut times: Vec<Duration>) -> Self {
+        times.sort_unstable();
+        Self(times)
+    }
+
     pub(crate) fn p50(&self) -> Duration {
         self.share(50)
     }
@@ -67,7 +75,7 @@ mod tests {
 
     #[test]
     fn of_a_hundred_answers_the_last_is_beyond_the_99th_percent() {
-        let times = Times((1..=100).map(Duration::from_millis).collect());
+        let times = Times::of((1..=100).rev().map(Duration::from_millis).collect());
         assert_eq!(
             (times.p50(), times.p99()),
             (Duration::from_millis(50), Duration::from_millis(99))

@@ -25,7 +25,15 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("testkit", ANY),
     (
         "bench",
-        &["model", "api", "service", "scheduling", "transfer", "manager"],
+        &[
+            "model",
+            "api",
+            "service",
+            "scheduling",
+            "transfer",
+            "manager",
+            "scheduler",
+        ],
     ),
     ("e2e", &["testkit"]),
     ("xtask", &["testkit"]),
@@ -285,7 +293,7 @@ mod tests {
             ("cli", "transfer"),
             ("e2e", "peer"),
             ("xtask", "cli"),
-            ("bench", "scheduler"),
+            ("bench", "peer"),
         ] {
             for for_tests in [false, true] {
                 let wrong = problems(&sound(room, &[(other, for_tests)]));

@@ -3,22 +3,19 @@
 //! Callers and manager share the machine's cores, and the same run measures `GET /healthy`, which does next to nothing: what a
 //! list costs beyond that is the manager's own.
 
-mod load;
 mod peers;
 mod room;
 
+use crate::load::{Load, Times};
+use crate::record::record;
 use anyhow::{Context, Result, ensure};
-use load::{Load, Times};
 use room::Room;
 use std::fmt::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// What a list may take at the 99th percentile.
 const GOAL: Duration = Duration::from_millis(100);
-/// Between these the record of the last run stands.
-const BEGIN: &str = "<!-- bench manager: begin -->\n";
-const END: &str = "<!-- bench manager: end -->\n";
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -51,7 +48,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let table = table(&rows, arguments)?;
     print!("{table}");
     if let Some(file) = &arguments.record {
-        record(file, &table)?;
+        record(file, "manager", &table)?;
     }
     for row in &rows {
         ensure!(
@@ -123,15 +120,4 @@ fn table(rows: &[Row], arguments: &Arguments) -> Result<String> {
         )?;
     }
     Ok(text)
-}
-
-fn record(file: &Path, table: &str) -> Result<()> {
-    let text = std::fs::read_to_string(file).with_context(|| format!("reading {}", file.display()))?;
-    let parts = text.split_once(BEGIN).and_then(|(before, rest)| {
-        let (_, after) = rest.split_once(END)?;
-        Some((before, after))
-    });
-    let (before, after) = parts.with_context(|| format!("{} has no place marked {BEGIN:?}", file.display()))?;
-    std::fs::write(file, format!("{before}{BEGIN}{table}{END}{after}"))?;
-    Ok(())
 }
