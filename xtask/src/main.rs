@@ -4,6 +4,7 @@
 
 mod bench;
 mod cargo;
+mod chart;
 mod check;
 mod console;
 mod contract;

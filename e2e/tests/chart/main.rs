@@ -8,6 +8,7 @@ mod configs;
 mod nodes;
 mod objects;
 mod production;
+mod readme;
 mod snapshots;
 mod values;
 
