@@ -8,10 +8,14 @@ mod chart;
 mod check;
 mod console;
 mod contract;
+mod deb;
 mod deps;
+mod image;
 mod lab;
 mod openapi;
+mod sbom;
 mod test;
+mod tools;
 mod up;
 mod verb;
 

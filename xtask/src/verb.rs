@@ -3,7 +3,7 @@
 use anyhow::Result;
 use clap::Subcommand;
 
-use crate::{bench, chart, check, contract, deps, lab, openapi, test, up};
+use crate::{bench, chart, check, contract, deb, deps, image, lab, openapi, test, up};
 
 #[derive(Subcommand)]
 pub(crate) enum Verb {
@@ -40,6 +40,14 @@ pub(crate) enum Verb {
     },
     /// Write the values in the chart's README anew from values.yaml
     ChartDocs,
+    /// Make the Debian package, in `target/deb`
+    Deb {
+        /// Its version; without this that of the binary
+        #[arg(long)]
+        version: Option<String>,
+    },
+    /// Make the image without Docker: `target/image/oci`, and its SBOM
+    Image,
     /// Write docs/openapi.json, the description of the manager's REST API, anew from the code
     Openapi,
     /// Run two clusters under one manager in network namespaces: `lab up`, `lab down`, `lab exec HOST -- COMMAND`
@@ -69,6 +77,8 @@ impl Verb {
             Self::Deps => deps::run(),
             Self::Contract { cases, seed } => contract::run(cases, seed),
             Self::ChartDocs => chart::docs(),
+            Self::Deb { version } => deb::run(version),
+            Self::Image => image::run(),
             Self::Openapi => openapi::run(),
             Self::Lab { words } => lab::run(&words),
             Self::Article { words } => lab::run(&[vec!["article".to_owned()], words].concat()),
