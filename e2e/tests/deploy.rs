@@ -41,9 +41,9 @@ as() { setpriv --reuid dragonfly --regid dragonfly --clear-groups --no-new-privs
 for program in manager scheduler dfdaemon; do
     as dragonfly "$program" --config "/etc/dragonfly/$program.yaml" --check-config
 done
-as timeout --preserve-status 5 dragonfly manager --config /etc/dragonfly/manager.yaml --console
+as timeout --foreground --preserve-status 5 dragonfly manager --config /etc/dragonfly/manager.yaml --console
 test -n "$(ls /var/lib/dragonfly/manager)"
-as timeout --preserve-status 5 dragonfly dfdaemon --config /etc/dragonfly/dfdaemon.yaml --console
+as timeout --foreground --preserve-status 5 dragonfly dfdaemon --config /etc/dragonfly/dfdaemon.yaml --console
 test -n "$(ls /var/lib/dragonfly/dfdaemon)"
 echo 'verbose: true' >>/etc/dragonfly/manager.yaml
 dpkg -i "$2"
