@@ -7,6 +7,7 @@ mod article;
 mod configs;
 mod nodes;
 mod objects;
+mod observed;
 mod production;
 mod readme;
 mod snapshots;
