@@ -11,6 +11,7 @@ mod observed;
 mod production;
 mod readme;
 mod snapshots;
+mod tls;
 mod values;
 
 use std::path::{Path, PathBuf};
