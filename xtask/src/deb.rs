@@ -7,6 +7,7 @@ use std::process::Command;
 use anyhow::{Context, Result};
 
 use crate::cargo::{root, step, succeed};
+use crate::keys::Keys;
 use crate::tools::{debian, epoch, fresh, output, product};
 
 const STRIP: (&str, &str) = ("binutils", "/usr/bin/strip");
@@ -89,7 +90,7 @@ fn programs(binary: &Path, tree: &Path) -> Result<()> {
     )
 }
 
-/// Each program's defaults, as it prints them, behind `#`: what stays there follows the program's own when it is upgraded.
+/// Each program's defaults, as it prints them, behind `#`, and what they mean, as its code says: what stays there follows the program's own when it is upgraded.
 fn configuration(binary: &Path, tree: &Path) -> Result<()> {
     for program in PROGRAMS {
         let none = tree.with_file_name("empty.yaml");
@@ -101,11 +102,7 @@ fn configuration(binary: &Path, tree: &Path) -> Result<()> {
         if program == "dfdaemon" {
             text.push_str(OF_THE_PEER);
         }
-        for line in defaults.lines() {
-            text.push('#');
-            text.push_str(line);
-            text.push('\n');
-        }
+        text.push_str(&Keys::of(if program == "dfdaemon" { "peer" } else { program })?.annotated(&defaults)?);
         // Passwords may be written there.
         write(&tree.join(format!("etc/dragonfly/{program}.yaml")), &text, 0o640)?;
     }

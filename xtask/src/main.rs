@@ -11,6 +11,7 @@ mod contract;
 mod deb;
 mod deps;
 mod image;
+mod keys;
 mod lab;
 mod openapi;
 mod sbom;

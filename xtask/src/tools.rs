@@ -37,9 +37,9 @@ pub(crate) fn product() -> Result<PathBuf> {
 
 /// The moment that everything made bears: `SOURCE_DATE_EPOCH`, else that of the last commit.
 pub(crate) fn epoch() -> Result<u64> {
-    let said = match std::env::var("SOURCE_DATE_EPOCH") {
-        Ok(said) => said,
-        Err(_) => output(
+    let said = match std::env::var_os("SOURCE_DATE_EPOCH") {
+        Some(said) => said.to_string_lossy().into_owned(),
+        None => output(
             Command::new("git")
                 .args(["log", "-1", "--format=%ct"])
                 .current_dir(root()),
