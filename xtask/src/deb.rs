@@ -4,7 +4,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::process::Command;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
 use crate::cargo::{root, step, succeed};
 use crate::keys::Keys;
@@ -16,8 +16,14 @@ const PROGRAMS: [&str; 3] = ["manager", "scheduler", "dfdaemon"];
 /// Called by users; the other programs are called by their services.
 const TOOLS: [&str; 3] = ["dfget", "dfctl", "dfinit"];
 const SCRIPTS: [&str; 3] = ["postinst", "prerm", "postrm"];
-/// Peers keep their pieces beside the other programs' data, as the services lay them out.
-const OF_THE_PEER: &str = "storage:\n  dir: /var/lib/dragonfly/dfdaemon/\n\n";
+/// Peers keep their pieces beside the other programs' data, as the services lay them out: what is said instead of what.
+const OF_THE_PEER: [(&str, &str); 2] = [
+    ("\n#storage:\n", "\nstorage:\n"),
+    (
+        "\n#  dir: /var/lib/dragonfly/\n",
+        "\n  dir: /var/lib/dragonfly/dfdaemon/\n",
+    ),
+];
 
 /// Makes `target/deb/dragonfly_<version>_<architecture>.deb`.
 pub(crate) fn run(version: Option<String>) -> Result<String> {
@@ -97,12 +103,16 @@ fn configuration(binary: &Path, tree: &Path) -> Result<()> {
         std::fs::write(&none, "")?;
         let mut print = Command::new(binary);
         let defaults = output(print.args([program, "--print-config", "--config"]).arg(none))?;
+        let room = if program == "dfdaemon" { "peer" } else { program };
+        let keys = Keys::of(room)?.annotated(&defaults)?;
         let mut text =
-            format!("# What {program} may be told, with its defaults. See `dragonfly {program} --help`.\n\n");
-        if program == "dfdaemon" {
-            text.push_str(OF_THE_PEER);
+            format!("## What {program} may be told, with its defaults. See `dragonfly {program} --help`.\n\n{keys}");
+        for (common, ours) in OF_THE_PEER.iter().filter(|_| room == "peer") {
+            if !text.contains(common) {
+                bail!("the peer prints no {common:?}");
+            }
+            text = text.replace(common, ours);
         }
-        text.push_str(&Keys::of(if program == "dfdaemon" { "peer" } else { program })?.annotated(&defaults)?);
         // Passwords may be written there.
         write(&tree.join(format!("etc/dragonfly/{program}.yaml")), &text, 0o640)?;
     }
