@@ -4,13 +4,19 @@
 
 mod bench;
 mod cargo;
+mod chart;
 mod check;
 mod console;
 mod contract;
+mod deb;
 mod deps;
+mod image;
+mod keys;
 mod lab;
 mod openapi;
+mod sbom;
 mod test;
+mod tools;
 mod up;
 mod verb;
 

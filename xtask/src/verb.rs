@@ -3,7 +3,7 @@
 use anyhow::Result;
 use clap::Subcommand;
 
-use crate::{bench, check, contract, deps, lab, openapi, test, up};
+use crate::{bench, chart, check, contract, deb, deps, image, lab, openapi, test, up};
 
 #[derive(Subcommand)]
 pub(crate) enum Verb {
@@ -38,6 +38,16 @@ pub(crate) enum Verb {
         #[arg(long, default_value_t = 1)]
         seed: u32,
     },
+    /// Write the values in the chart's README anew from values.yaml
+    ChartDocs,
+    /// Make the Debian package, in `target/deb`
+    Deb {
+        /// Its version; without this that of the binary
+        #[arg(long)]
+        version: Option<String>,
+    },
+    /// Make the image without Docker: `target/image/oci`, and its SBOM
+    Image,
     /// Write docs/openapi.json, the description of the manager's REST API, anew from the code
     Openapi,
     /// Run two clusters under one manager in network namespaces: `lab up`, `lab down`, `lab exec HOST -- COMMAND`
@@ -66,6 +76,9 @@ impl Verb {
             Self::Bench { words } => bench::run(&words),
             Self::Deps => deps::run(),
             Self::Contract { cases, seed } => contract::run(cases, seed),
+            Self::ChartDocs => chart::docs(),
+            Self::Deb { version } => deb::run(version),
+            Self::Image => image::run(),
             Self::Openapi => openapi::run(),
             Self::Lab { words } => lab::run(&words),
             Self::Article { words } => lab::run(&[vec!["article".to_owned()], words].concat()),

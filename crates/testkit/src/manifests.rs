@@ -1,6 +1,6 @@
-//! Judges of manifests that need no cluster: Kubernetes' own schemas of its objects, and checkov's rules of security.
+//! Judges of manifests that need no cluster: Kubernetes' own schemas of its objects, compose's, and checkov's rules of security.
 //!
-//! Both are programs of Python's package index.
+//! All are programs of Python's package index.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -76,6 +76,32 @@ impl Validator {
     pub fn judge(&self, files: &[PathBuf], version: &str) -> Result<String> {
         let mut command = Command::new(&self.program);
         command.args(["--strict", "--kubernetes-version", version]).args(files);
+        said_by(&mut command)
+    }
+}
+
+/// Holds files of compose against the specification's own schema.
+#[derive(Clone, Debug)]
+pub struct Compose {
+    program: PathBuf,
+}
+
+impl Compose {
+    /// The one in `cache`, which is made if it isn't there.
+    ///
+    /// # Errors
+    /// When Python is missing and can't be installed, or the package can't be had.
+    pub fn get(cache: &Path) -> Result<Self> {
+        program(cache, ("check-jsonschema", "check-jsonschema==0.37.1")).map(|program| Self { program })
+    }
+
+    /// What it says of a file.
+    ///
+    /// # Errors
+    /// With what it says of one that is wrong.
+    pub fn judge(&self, file: &Path) -> Result<String> {
+        let mut command = Command::new(&self.program);
+        command.args(["--builtin-schema", "vendor.compose-spec"]).arg(file);
         said_by(&mut command)
     }
 }

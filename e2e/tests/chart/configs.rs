@@ -10,7 +10,7 @@ use crate::objects::{Objects, Workload};
 use crate::{CASES, Case, STANDALONE};
 
 /// The programs of a release: the workload, the program, its file's name and text.
-fn programs(objects: &Objects) -> Vec<(Workload, String, String, String)> {
+pub(crate) fn programs(objects: &Objects) -> Vec<(Workload, String, String, String)> {
     let program = |workload: Workload| {
         let program = workload.container()["command"][1].as_str()?.to_owned();
         let file = workload.container()["args"][0]
@@ -30,7 +30,7 @@ fn programs(objects: &Objects) -> Vec<(Workload, String, String, String)> {
 }
 
 /// What a program says of a file.
-fn checked(program: &str, file: &Path) -> Result<String, String> {
+pub(crate) fn checked(program: &str, file: &Path) -> Result<String, String> {
     let mut command = Command::new(binary().unwrap());
     let output = command
         .arg(program)

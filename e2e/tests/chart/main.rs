@@ -7,8 +7,11 @@ mod article;
 mod configs;
 mod nodes;
 mod objects;
+mod observed;
 mod production;
+mod readme;
 mod snapshots;
+mod tls;
 mod values;
 
 use std::path::{Path, PathBuf};

@@ -82,6 +82,14 @@ impl Node {
                 .arg(file)
                 .arg("--state-dir")
                 .arg(self.path("state"));
+            if container["args"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .any(|word| word == "--undo")
+            {
+                dfinit.arg("--undo");
+            }
             dfinit
         } else {
             let mut shell = Command::new("sh");
@@ -146,4 +154,36 @@ fn a_file_that_dfinit_left_as_it_was_restarts_nothing() {
     assert_eq!(std::fs::read_to_string(&config).unwrap(), set_up);
     assert!(Path::new(&certs).join("ghcr.io/hosts.toml").exists());
     assert!(node.restarts().is_empty());
+}
+
+#[test]
+fn uninstalling_puts_a_node_back_and_containerd_reads_it() {
+    let case = ARTICLE_A.with(&["client.dfinit.undoAtUninstall=true"]);
+    let node = Node::of(case);
+    let objects = case.objects();
+    let undo = objects.of("DaemonSet")["dragonfly-dfdaemon-undo"];
+    let hook = |kind: &str| objects.of(kind)["dragonfly-dfdaemon-undo"]["metadata"]["annotations"].clone();
+    let weights =
+        ["Role", "DaemonSet", "Job"].map(|kind| hook(kind)["helm.sh/hook-weight"].as_str().unwrap().to_owned());
+    assert_eq!(weights, ["-1", "0", "1"]);
+    assert_eq!(hook("DaemonSet")["helm.sh/hook"], "pre-delete");
+    let uninstall = || {
+        let containers = undo["spec"]["template"]["spec"]["initContainers"].as_array().unwrap();
+        containers.iter().all(|container| node.run(container))
+    };
+    assert!(uninstall(), "a node on which nothing was done");
+    assert!(node.restarts().is_empty());
+    assert!(node.pod_starts());
+    assert!(uninstall());
+    assert_eq!(node.read("etc/containerd/config.toml"), CONFIG_TOML);
+    assert!(!node.path("etc/containerd/certs.d/ghcr.io/hosts.toml").exists());
+    assert_eq!(node.restarts().len(), 2);
+    assert!(uninstall());
+    assert_eq!(node.restarts().len(), 2, "again without a change");
+    assert!(
+        !ARTICLE_A
+            .objects()
+            .of("DaemonSet")
+            .contains_key("dragonfly-dfdaemon-undo")
+    );
 }

@@ -1,3 +1,10 @@
+{{/* The files of the links to the manager, as the programs name them; empty without tls. */}}
+{{- define "dragonfly.tls" -}}
+{{- if .Values.tls.enable -}}
+{{- toYaml (dict "caCert" "/etc/dragonfly-tls/ca.crt" "cert" "/etc/dragonfly-tls/tls.crt" "key" "/etc/dragonfly-tls/tls.key") -}}
+{{- end -}}
+{{- end -}}
+
 {{/* The programs' files. What values say under "config" stands above what is written here. */}}
 
 {{- define "dragonfly.managerConfig" -}}
@@ -26,6 +33,7 @@
     "rest" (dict "addr" (printf ":%d" (int .Values.manager.restPort))))
   "database" $database
   "metrics" (dict "enable" .Values.manager.metrics.enable "addr" ":8000") -}}
+{{- with include "dragonfly.tls" . }}{{ $_ := set $base.server.grpc "tls" (fromYaml .) }}{{ end -}}
 {{- with include "dragonfly.tracing" . }}{{ $_ := set $base "tracing" (fromYaml .) }}{{ end -}}
 {{- toYaml (mergeOverwrite $base (deepCopy (omit (.Values.manager.config | default dict) "jaeger"))) -}}
 {{- end -}}
@@ -35,6 +43,7 @@
   "server" (dict "port" .Values.scheduler.containerPort "dataDir" "/var/lib/dragonfly")
   "manager" (dict "addr" (include "dragonfly.managerAddr" .) "schedulerClusterID" 1)
   "metrics" (dict "enable" .Values.scheduler.metrics.enable "addr" ":8000") -}}
+{{- with include "dragonfly.tls" . }}{{ $_ := set $base.manager "tls" (fromYaml .) }}{{ end -}}
 {{- with include "dragonfly.tracing" . }}{{ $_ := set $base "tracing" (fromYaml .) }}{{ end -}}
 {{- toYaml (mergeOverwrite $base (deepCopy (omit (.Values.scheduler.config | default dict) "jaeger"))) -}}
 {{- end -}}
@@ -44,6 +53,7 @@
 {{- $base := dict "storage" (dict "dir" "/var/lib/dragonfly/") -}}
 {{- if .loopback }}{{ $_ := set $base "proxy" (dict "server" (dict "ip" "127.0.0.1")) }}{{ end -}}
 {{- with include "dragonfly.managerAddr" .root }}{{ $_ := set $base "manager" (dict "addr" (printf "http://%s" .)) }}{{ end -}}
+{{- with include "dragonfly.tls" .root }}{{ $_ := set $base "manager" (merge (fromYaml .) ($base.manager | default dict)) }}{{ end -}}
 {{- with include "dragonfly.tracing" .root }}{{ $_ := set $base "tracing" (fromYaml .) }}{{ end -}}
 {{- toYaml (mergeOverwrite $base (deepCopy (omit (.values.config | default dict) "log" "console"))) -}}
 {{- end -}}

@@ -52,7 +52,7 @@ restarted, once. What was there before is kept on the node.
 
 {{/*
 The init containers. A runtime's file as it was when the runtime read it last is remembered on the node by its checksum, so that
-an end between the change and the restart loses nothing, and a restart that ends this pod is not repeated. Of: root, values.
+an end between the change and the restart loses nothing, and a restart that ends this pod is not repeated. Of: root, values, undo.
 */}}
 {{- define "dragonfly.dfinitContainers" -}}
 {{- $restarted := list -}}
@@ -73,6 +73,9 @@ an end between the change and the restart loses nothing, and a restart that ends
   args:
     - --config=/etc/dragonfly/dfinit.yaml
     - --state-dir=/var/lib/dragonfly-dfinit
+    {{- if .undo }}
+    - --undo
+    {{- end }}
   {{- include "dragonfly.confined" . | nindent 2 }}
   resources:
     {{- toYaml .values.dfinit.resources | nindent 4 }}
@@ -100,6 +103,24 @@ an end between the change and the restart loses nothing, and a restart that ends
       [ "$now" != "$before" ] || exit 0
       echo "$now" >"$APPLIED"
       nsenter -t 1 -m -- systemctl {{ .verb }} {{ .name }} || { echo "$before" >"$APPLIED"; exit 1; }
+{{- end }}
+{{- end -}}
+
+{{/* The volumes of these containers. Of: root, name (the peers'). */}}
+{{- define "dragonfly.dfinitVolumes" -}}
+- name: dfinit
+  configMap:
+    name: {{ .name }}-dfinit
+# What dfinit changed, as it was before.
+- name: dfinit-state
+  hostPath:
+    path: /var/lib/dragonfly-dfinit
+    type: DirectoryOrCreate
+{{- range fromYamlArray (include "dragonfly.runtimeDirs" .) }}
+- name: {{ .name }}
+  hostPath:
+    path: {{ .dir }}
+    type: DirectoryOrCreate
 {{- end }}
 {{- end -}}
 

@@ -5,7 +5,8 @@
 {{- printf "job=%q,namespace=%q" (printf "%s-metrics" (include "dragonfly.name" .)) (include "dragonfly.namespace" .root) -}}
 {{- end -}}
 
-{{/* A component's ServiceMonitor and PrometheusRule. Of: root, values, rules (name of the template with its alerts). */}}
+{{/* A component's ServiceMonitor, PrometheusRule and dashboard. Of: root, values, rules (name of the template with its alerts),
+dashboard (name of its file). */}}
 {{- define "dragonfly.observed" -}}
 {{- $name := include "dragonfly.name" . -}}
 {{- $at := dict "root" .root "name" $name "component" .values.name -}}
@@ -52,6 +53,22 @@ spec:
         {{- include .rules . | nindent 8 }}
         {{- end }}
 {{- end }}
+{{- $dashboard := .values.metrics.dashboard }}
+{{- if and .values.metrics.enable $dashboard.enable }}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata:
+  {{- include "dragonfly.meta" (merge (dict "name" (printf "%s-dashboard" $name) "labels" $dashboard.additionalLabels "annotations" $dashboard.annotations) $at) | nindent 2 }}
+data:
+  {{- /* Several releases, and both kinds of peers, may be in one Grafana, where 40 characters are a dashboard's name. */}}
+  {{- $uid := printf "%s/%s" (include "dragonfly.namespace" .root) $name | sha256sum | trunc 40 }}
+  {{- $text := .root.Files.Get (printf "dashboards/%s.json" .dashboard) }}
+  {{- $text = $text | replace (printf "\"dragonfly-%s\"" .dashboard) ($uid | quote) }}
+  {{- $text = $text | replace "Dragonfly / " (printf "%s / " $name) }}
+  {{ $name }}.json: |
+    {{- $text | trim | nindent 4 }}
+{{- end }}
 {{- end -}}
 
 {{/* An alert on a share of failures. Of: alert, failed, all (series), summary. */}}
@@ -76,16 +93,37 @@ spec:
     severity: warning
   annotations:
     summary: A manager has lost Redis; it sees what others change some seconds later.
+- alert: DragonflyPeersWithoutScheduler
+  expr: sum(rate(dragonfly_manager_search_scheduler_cluster_failure_total{ {{- $series -}} }[5m])) > 0
+  for: 15m
+  labels:
+    severity: warning
+  annotations:
+    summary: The manager has no scheduler for peers that ask for one.
 {{- end -}}
 
 {{- define "dragonfly.schedulerAlerts" -}}
 {{- $series := include "dragonfly.series" . -}}
 {{- $name := "dragonfly_scheduler_announce_peer" -}}
 {{ include "dragonfly.failureAlert" (dict "alert" "DragonflySchedulerStreamsFail" "failed" (printf "%s_failure_total{%s}" $name $series) "all" (printf "%s_total{%s}" $name $series) "summary" "More than a tenth of the streams of peers fail.") }}
+- alert: DragonflyParentsFail
+  expr: sum(rate(dragonfly_scheduler_download_piece_finished_failure_total{ {{- $series -}} }[5m])) > sum(rate(dragonfly_scheduler_download_piece_finished_total{ {{- $series -}} }[5m]))
+  for: 10m
+  labels:
+    severity: warning
+  annotations:
+    summary: Parents fail more pieces than they deliver.
 {{- end -}}
 
 {{- define "dragonfly.peerAlerts" -}}
 {{- $series := include "dragonfly.series" . -}}
 {{- $name := "dragonfly_client_download_task" -}}
 {{ include "dragonfly.failureAlert" (dict "alert" "DragonflyDownloadsFail" "failed" (printf "%s_failure_total{%s}" $name $series) "all" (printf "%s_total{%s}" $name $series) "summary" "More than a tenth of the downloads fail.") }}
+- alert: DragonflyProxyAtItsLimit
+  expr: sum by (instance) (rate(dragonfly_client_proxy_limited_total{ {{- $series -}} }[5m])) > 0
+  for: 10m
+  labels:
+    severity: warning
+  annotations:
+    summary: {{ printf "The proxy of {{ $labels.instance }} refuses connections or requests, because a limit is reached." }}
 {{- end -}}

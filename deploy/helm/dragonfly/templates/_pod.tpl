@@ -111,19 +111,24 @@ readinessProbe:
   timeoutSeconds: 3
 {{- end -}}
 
-{{/* The mounts of a program. Of: values. */}}
+{{/* The mounts of a program. Of: root, values. */}}
 {{- define "dragonfly.mounts" -}}
 - name: config
   mountPath: /etc/dragonfly
   readOnly: true
 - name: tmp
   mountPath: /tmp
+{{- if .root.Values.tls.enable }}
+- name: dragonfly-tls
+  mountPath: /etc/dragonfly-tls
+  readOnly: true
+{{- end }}
 {{- with .values.extraVolumeMounts }}
 {{ toYaml . }}
 {{- end }}
 {{- end -}}
 
-{{/* The volumes behind them. Of: values, name, kind (of the object that holds the file). */}}
+{{/* The volumes behind them. Of: root, values, name, kind (of the object that holds the file). */}}
 {{- define "dragonfly.volumes" -}}
 - name: config
   {{- if eq .kind "Secret" }}
@@ -135,6 +140,12 @@ readinessProbe:
   {{- end }}
 - name: tmp
   emptyDir: {}
+{{- if .root.Values.tls.enable }}
+- name: dragonfly-tls
+  secret:
+    secretName: {{ .name }}-tls
+    defaultMode: 0440
+{{- end }}
 {{- with .values.extraVolumes }}
 {{ toYaml . }}
 {{- end }}
