@@ -196,8 +196,7 @@ impl Manager {
         let metrics = Metrics::new();
         let ops = ops_socket(&config, &metrics)?;
         let (traces, otlp) = otlp(&config, &metrics).await?.unzip();
-        let addresses = Addresses::of(&rest_listener, &grpc_listener, ops.as_ref())
-            .and(otlp.as_ref());
+        let addresses = Addresses::of(&rest_listener, &grpc_listener, ops.as_ref()).and(otlp.as_ref());
         let store = Store::open(&config.database).await?;
         let hasher = first_rows(&config, &store).await?;
         let retention = Retention::new(store.clone());
@@ -329,7 +328,10 @@ async fn otlp(config: &Config, metrics: &Metrics) -> Result<Option<(Traces, Otlp
     let Some(otlp) = &config.otlp else {
         return Ok(None);
     };
-    let listener = otlp.listen.map(|addr| net::bind_tcp(addr, "manager OTLP")).transpose()?;
+    let listener = otlp
+        .listen
+        .map(|addr| net::bind_tcp(addr, "manager OTLP"))
+        .transpose()?;
     let path = config.data_dir.join("traces");
     let (traces, writer) = Traces::open(&path, otlp, SpanCounts::new(metrics)).await?;
     let door = listener.map(|listener| (listener, traces.clone(), config.grpc.requests_per_second));

@@ -437,10 +437,15 @@ mod tests {
         assert_eq!(otlp("otlp: {enable: false}\n"), None);
         let server = "database: {mysql: {host: db, user: u, dbname: d}}\n";
         assert_eq!(otlp(server), None);
-        let said = otlp(&format!("{server}otlp: {{enable: true, listen: ':4317', maxSize: 2GiB, maxAge: 1h}}\n")).unwrap();
+        let said = otlp(&format!(
+            "{server}otlp: {{enable: true, listen: ':4317', maxSize: 2GiB, maxAge: 1h}}\n"
+        ))
+        .unwrap();
         assert_eq!(said.listen.unwrap().to_string(), "0.0.0.0:4317");
         assert_eq!(said.max_size, 2 << 30);
-        let error = config("otlp: {listen: x, maxSize: 1MiB, maxAge: 1s}\n").unwrap_err().to_string();
+        let error = config("otlp: {listen: x, maxSize: 1MiB, maxAge: 1s}\n")
+            .unwrap_err()
+            .to_string();
         for key in ["otlp.listen", "otlp.maxSize", "otlp.maxAge"] {
             assert!(error.contains(key), "{key} in {error}");
         }

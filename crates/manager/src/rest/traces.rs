@@ -70,11 +70,7 @@ pub(super) fn found() -> OpenApiRouter<Rest> {
         (status = 429, description = "Too many spans come at once; Retry-After says when to come again", body = Message),
     ),
 )]
-pub(super) async fn export(
-    State(rest): State<Rest>,
-    headers: HeaderMap,
-    Raw(body): Raw,
-) -> Result<Response, Problem> {
+pub(super) async fn export(State(rest): State<Rest>, headers: HeaderMap, Raw(body): Raw) -> Result<Response, Problem> {
     let traces = rest.traces()?;
     let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
     let kind = text(CONTENT_TYPE).and_then(|kind| kind.split(';').next());
@@ -95,8 +91,12 @@ pub(super) async fn export(
         }
     };
     // It quotes nothing of the message.
-    let request = ExportTraceServiceRequest::decode(message)
-        .map_err(|_| Problem::new(StatusCode::BAD_REQUEST, "the body is no ExportTraceServiceRequest of OTLP"))?;
+    let request = ExportTraceServiceRequest::decode(message).map_err(|_| {
+        Problem::new(
+            StatusCode::BAD_REQUEST,
+            "the body is no ExportTraceServiceRequest of OTLP",
+        )
+    })?;
     let partial_success = traces.keep(request).await.map_err(|refused| match refused {
         Refused::Busy => Problem::too_many(refused.to_string(), COME_AGAIN),
         Refused::Failed => Problem::unavailable(&refused.to_string()),
@@ -239,7 +239,12 @@ pub(super) async fn get(State(rest): State<Rest>, Segments(id): Segments<String>
 
 impl Rest {
     fn traces(&self) -> Result<&Traces, Problem> {
-        let off = || Problem::new(StatusCode::NOT_FOUND, "this manager keeps no traces; otlp.enable has it keep them");
+        let off = || {
+            Problem::new(
+                StatusCode::NOT_FOUND,
+                "this manager keeps no traces; otlp.enable has it keep them",
+            )
+        };
         self.traces.as_ref().ok_or_else(off)
     }
 }

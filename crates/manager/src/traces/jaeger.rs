@@ -167,8 +167,9 @@ fn plain(value: Option<&Value>, depth: u32) -> serde_json::Value {
         Some(Value::StringValue(text)) => text.as_str().into(),
         Some(Value::BoolValue(truth)) => (*truth).into(),
         Some(Value::IntValue(number)) => (*number).into(),
-        Some(Value::DoubleValue(number)) => serde_json::Number::from_f64(*number)
-            .map_or_else(|| number.to_string().into(), serde_json::Value::Number),
+        Some(Value::DoubleValue(number)) => {
+            serde_json::Number::from_f64(*number).map_or_else(|| number.to_string().into(), serde_json::Value::Number)
+        }
         Some(Value::BytesValue(bytes)) => base64(bytes).into(),
         Some(Value::ArrayValue(_) | Value::KvlistValue(_)) if depth == 0 => "…".into(),
         Some(Value::ArrayValue(list)) => list.values.iter().map(inner).collect(),

@@ -233,8 +233,10 @@ impl Writer {
             Ok(bytes) => {
                 self.counts.kept.inc_by(spans);
                 self.counts.bytes.set(i64::try_from(bytes).unwrap_or(i64::MAX));
-                // Who no longer waits has been cut off.
-                kept.into_iter().for_each(|kept| drop(kept.send(())));
+                for kept in kept {
+                    // Who no longer waits has been cut off.
+                    kept.send(()).ok();
+                }
             }
             Err(error) => {
                 self.counts.failed.inc_by(spans);
@@ -252,9 +254,7 @@ impl Writer {
 }
 
 /// Away from the threads that must not wait.
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, Error> + Send + 'static,
-) -> Result<T, Error> {
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Error> + Send + 'static) -> Result<T, Error> {
     match tokio::task::spawn_blocking(work).await {
         Ok(done) => done,
         Err(error) => match error.try_into_panic() {

@@ -121,9 +121,7 @@ impl Search<'_> {
 }
 
 /// The newest of what several sources have next.
-fn newest(
-    sources: &mut [Peekable<impl Iterator<Item = Result<Found, Error>>>],
-) -> Result<Option<Found>, Error> {
+fn newest(sources: &mut [Peekable<impl Iterator<Item = Result<Found, Error>>>]) -> Result<Option<Found>, Error> {
     let mut first: Option<(Found, usize)> = None;
     let mut failed = None;
     for (number, source) in sources.iter_mut().enumerate() {

@@ -78,6 +78,8 @@ pub(super) struct Segment {
     /// When it was begun, in milliseconds since 1970.
     begun: u64,
     keyspace: Keyspace,
+    /// Bytes that came, uncompressed, if it was ended by this process.
+    came: u64,
 }
 
 /// About the segment that is written.
@@ -116,6 +118,9 @@ impl Store {
             }
             let segments = begun.into_iter().map(|begun| segment(&db, begun));
             let segments = segments.collect::<Result<Vec<_>, _>>()?;
+            for ended in segments.split_last().map_or(&[][..], |(_, ended)| ended) {
+                ended.keyspace.rotate_memtable()?;
+            }
             Ok((db, segments))
         };
         let (db, segments) = opened().map_err(|source| Error::Open {
@@ -178,9 +183,7 @@ impl Store {
         {
             self.drop_oldest()?;
         }
-        if self.bytes(writing) > self.limits.bytes {
-            self.drop_oldest()?;
-        }
+        while self.bytes(writing) > self.limits.bytes && self.drop_oldest()? {}
         Ok(())
     }
 
@@ -188,20 +191,26 @@ impl Store {
     fn begin(&self, active: &Segment, writing: &mut Writing, now: u64) -> Result<(), Error> {
         let next = segment(&self.db, now.max(active.begun + 1)).map_err(Error::Write)?;
         active.keyspace.rotate_memtable().map_err(Error::Write)?;
-        self.segments_mut().push(next);
+        let mut segments = self.segments_mut();
+        if let Some(ended) = segments.last_mut() {
+            ended.came = writing.bytes;
+        }
+        segments.push(next);
         *writing = Writing::default();
         Ok(())
     }
 
-    fn drop_oldest(&self) -> Result<(), Error> {
+    /// Nothing is dropped, and false returned, if there is only the one that is written.
+    fn drop_oldest(&self) -> Result<bool, Error> {
         let mut segments = self.segments_mut();
-        if segments.len() > 1 {
-            let oldest = segments.remove(0);
-            drop(segments);
-            // Its files go when the last search in it has ended.
-            self.db.delete_keyspace(oldest.keyspace).map_err(Error::Write)?;
+        if segments.len() == 1 {
+            return Ok(false);
         }
-        Ok(())
+        let oldest = segments.remove(0);
+        drop(segments);
+        // Its files go when the last search in it has ended.
+        self.db.delete_keyspace(oldest.keyspace).map_err(Error::Write)?;
+        Ok(true)
     }
 
     /// Bytes of all segments.
@@ -284,7 +293,12 @@ pub(super) struct Found {
 
 impl Segment {
     fn bytes(&self) -> u64 {
-        self.keyspace.disk_space()
+        let written = self.keyspace.disk_space();
+        // What is still to be written out counts as what came.
+        match self.keyspace.sealed_memtable_count() {
+            0 => written,
+            _ => written.max(self.came),
+        }
     }
 
     /// The spans of a term and a class of duration that begin within `times` (microseconds since 1970), newest first.
@@ -320,7 +334,11 @@ impl Segment {
 fn segment(db: &Database, begun: u64) -> fjall::Result<Segment> {
     let options = || KeyspaceCreateOptions::default().max_memtable_size(MEMTABLE);
     let keyspace = db.keyspace(&format!("{begun:016x}"), options)?;
-    Ok(Segment { begun, keyspace })
+    Ok(Segment {
+        begun,
+        keyspace,
+        came: 0,
+    })
 }
 
 fn begun(name: &str) -> Option<u64> {

@@ -150,6 +150,23 @@ mod tests {
         Request::builder().uri(method).body(()).unwrap()
     }
 
+    #[test]
+    fn a_call_is_traced_if_its_caller_traces_it_but_never_one_that_brings_traces() {
+        let headers = HeaderMap::from_iter([(
+            HeaderName::from_static("traceparent"),
+            HeaderValue::from_static("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"),
+        )]);
+        let none = |method: &str, headers: &HeaderMap| traced(method, headers).is_none();
+        tracing::subscriber::with_default(tracing_subscriber::registry(), || {
+            assert!(!none("/scheduler.v2.Scheduler/AnnouncePeer", &headers));
+            assert!(none("/scheduler.v2.Scheduler/AnnouncePeer", &HeaderMap::new()));
+            assert!(none(
+                "/opentelemetry.proto.collector.trace.v1.TraceService/Export",
+                &headers
+            ));
+        });
+    }
+
     fn code(response: &Response<String>) -> Code {
         Status::from_header_map(response.headers()).map_or(Code::Ok, |status| status.code())
     }

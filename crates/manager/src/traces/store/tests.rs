@@ -93,10 +93,16 @@ fn traces_are_found_by_what_one_of_their_spans_is() {
     store.write(&told(vec![span(2, 2, 31, 7)]), NOW).unwrap();
     assert_eq!(found(&store, &query()), [2, 1, 3], "the newest first, each once");
     assert_eq!(found(&store, &sought(&[("http.url", "/blob/1")])), [1]);
-    assert_eq!(found(&store, &sought(&[("http.response.status_code", "200")])), [2, 1, 3]);
+    assert_eq!(
+        found(&store, &sought(&[("http.response.status_code", "200")])),
+        [2, 1, 3]
+    );
     // By no index, and by one together with that.
     assert_eq!(found(&store, &sought(&[("piece", "2")])), [2]);
-    assert_eq!(found(&store, &sought(&[("piece", "2"), ("http.url", "/blob/1")])), [] as [u128; 0]);
+    assert_eq!(
+        found(&store, &sought(&[("piece", "2"), ("http.url", "/blob/1")])),
+        [] as [u128; 0]
+    );
     let slow = |from: u64, to: u64| Query {
         durations: (from * 1000, to * 1000),
         ..query()
@@ -132,7 +138,9 @@ fn traces_are_found_by_what_one_of_their_spans_is() {
 fn what_was_written_is_there_after_a_kill_and_told_again_it_is_there_once() {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(dir.path(), DAY, NOW).unwrap();
-    store.write(&told(vec![span(1, 1, 0, 1), span(1, 2, 0, 1)]), NOW).unwrap();
+    store
+        .write(&told(vec![span(1, 1, 0, 1), span(1, 2, 0, 1)]), NOW)
+        .unwrap();
     // What a killed process leaves is what the operating system was given.
     let killed = tempfile::tempdir().unwrap();
     copy(dir.path(), killed.path());
@@ -155,7 +163,9 @@ fn the_oldest_go_by_age_and_the_rest_stays() {
     let store = Store::open(dir.path(), DAY, NOW).unwrap();
     for hour in 0..48 {
         let trace = u128::from(hour) + 1;
-        store.write(&told(vec![span(trace, 1, hour * HOUR, 1)]), NOW + hour * HOUR).unwrap();
+        store
+            .write(&told(vec![span(trace, 1, hour * HOUR, 1)]), NOW + hour * HOUR)
+            .unwrap();
     }
     let left = found(&store, &query());
     assert_eq!(left.first(), Some(&48));
@@ -207,7 +217,15 @@ fn the_oldest_go_by_size_and_the_files_are_as_small_as_they_should_be() {
 
 #[test]
 fn classes_are_powers_of_ten() {
-    for (micros, expected) in [(0, 0), (999, 0), (1000, 1), (9999, 1), (10_000, 2), (999_999_999, 6), (u64::MAX, 7)] {
+    for (micros, expected) in [
+        (0, 0),
+        (999, 0),
+        (1000, 1),
+        (9999, 1),
+        (10_000, 2),
+        (999_999_999, 6),
+        (u64::MAX, 7),
+    ] {
         assert_eq!(class(micros), expected, "{micros}");
     }
 }
