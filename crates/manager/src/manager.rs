@@ -98,19 +98,16 @@ impl Otlp {
 }
 
 impl Addresses {
-    fn of(rest: &TcpListener, grpc: &TcpListener, ops: Option<&(TcpListener, Metrics)>) -> Self {
+    fn of(
+        rest: &TcpListener,
+        grpc: &TcpListener,
+        (ops, otlp): (Option<&(TcpListener, Metrics)>, Option<&Otlp>),
+    ) -> Self {
         Self {
             rest: bound(rest),
             grpc: bound(grpc),
             metrics: ops.map(|(listener, _)| bound(listener)),
-            otlp: None,
-        }
-    }
-
-    fn and(self, otlp: Option<&Otlp>) -> Self {
-        Self {
             otlp: otlp.and_then(Otlp::address),
-            ..self
         }
     }
 }
@@ -188,20 +185,15 @@ impl Manager {
     /// Takes the data directory, binds every socket, opens the store, which it waits for, and writes the first start's rows.
     pub async fn build(config: Config) -> Result<Self, BuildError> {
         check(&config)?;
-        let grpc_tls = server_tls("grpc", config.grpc.tls.as_ref())?;
-        let rest_tls = server_tls("rest", config.rest.tls.as_ref())?;
+        let (grpc_tls, rest_tls) = certificates(&config)?;
         let data_dir = data_dir(&config)?;
-        let grpc_listener = net::bind_tcp(config.grpc.addr, "manager gRPC")?;
-        let rest_listener = net::bind_tcp(config.rest.addr, "manager REST")?;
+        let (grpc_listener, rest_listener) = doors(&config)?;
         let metrics = Metrics::new();
         let ops = ops_socket(&config, &metrics)?;
         let (traces, otlp) = otlp(&config, &metrics).await?.unzip();
-        let addresses = Addresses::of(&rest_listener, &grpc_listener, ops.as_ref()).and(otlp.as_ref());
         let store = Store::open(&config.database).await?;
-        let hasher = first_rows(&config, &store).await?;
-        let retention = Retention::new(store.clone());
-        retention.round(Time::now()).await;
-        let users = users(&config, &store, hasher).await?;
+        let users = users(&config, &store).await?;
+        let retention = swept(&store).await;
         let providers = Providers::new(store.clone(), config.auth.plain_http);
         let providers = providers.await.map_err(BuildError::Key)?;
         let wake = Wake::new();
@@ -211,10 +203,11 @@ impl Manager {
         let jobs = jobs.await.map_err(BuildError::Key)?;
         let keeper = Keeper::new(jobs.clone(), retention.clone(), config.look_after);
         let counts = Counts::new(&metrics, config.redis.is_some());
-        let link = |redis| Link::new(redis, wake.clone(), counts.redis.clone());
-        let link = config.redis.map(link);
+        let link = config
+            .redis
+            .map(|redis| Link::new(redis, wake.clone(), counts.redis.clone()));
         Ok(Self {
-            addresses,
+            addresses: Addresses::of(&rest_listener, &grpc_listener, (ops.as_ref(), otlp.as_ref())),
             grpc: Grpc {
                 store: store.clone(),
                 clusters: clusters.clone(),
@@ -359,8 +352,17 @@ async fn first_rows(config: &Config, store: &Store) -> Result<Hasher, BuildError
     Ok(hasher)
 }
 
-/// The users, whose sessions are signed with the configured key, or with the one in the database.
-async fn users(config: &Config, store: &Store, hasher: Hasher) -> Result<Users, BuildError> {
+/// What sees to old rows, which has done so once.
+async fn swept(store: &Store) -> Retention {
+    let retention = Retention::new(store.clone());
+    retention.round(Time::now()).await;
+    retention
+}
+
+/// The users, the first of whom a first start makes. Their sessions are signed with the configured key, or with the one in the
+/// database.
+async fn users(config: &Config, store: &Store) -> Result<Users, BuildError> {
+    let hasher = first_rows(config, store).await?;
     let key = match &config.auth.key {
         Some(key) => key.clone(),
         None => users::key_in(store, Time::now()).await.map_err(BuildError::Key)?,
@@ -372,6 +374,18 @@ async fn users(config: &Config, store: &Store, hasher: Hasher) -> Result<Users, 
 
 fn bound(listener: &TcpListener) -> SocketAddr {
     listener.local_addr().expect("a bound socket has an address")
+}
+
+/// The certificates of gRPC and REST, where they have any.
+fn certificates(config: &Config) -> Result<(Option<ServerTls>, Option<ServerTls>), BuildError> {
+    let grpc = server_tls("grpc", config.grpc.tls.as_ref())?;
+    Ok((grpc, server_tls("rest", config.rest.tls.as_ref())?))
+}
+
+/// The sockets of gRPC and REST.
+fn doors(config: &Config) -> Result<(TcpListener, TcpListener), net::Error> {
+    let grpc = net::bind_tcp(config.grpc.addr, "manager gRPC")?;
+    Ok((grpc, net::bind_tcp(config.rest.addr, "manager REST")?))
 }
 
 fn server_tls(server: &'static str, files: Option<&tls::Files>) -> Result<Option<ServerTls>, BuildError> {

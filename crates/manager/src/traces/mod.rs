@@ -34,6 +34,8 @@ pub(crate) const MAX_EXPORT_BYTES: usize = 4 << 20;
 pub(crate) const MIN_BYTES: u64 = 2 * JOURNALS;
 /// Exports that wait to be written; each holds a few times its bytes.
 const MAX_WAITING: usize = 16;
+/// Spans from which on a batch takes no further export.
+const MAX_BATCH: usize = 8192;
 /// Searches at a time; further ones wait.
 const MAX_SEARCHES: usize = 4;
 /// Bytes of spans in one answer.
@@ -219,7 +221,9 @@ impl Writer {
     /// Writes an export and those that wait behind it.
     async fn write(&mut self, first: Export) {
         let (mut told, mut kept) = (first.told, vec![first.kept]);
-        while let Ok(next) = self.queue.try_recv() {
+        while told.len() < MAX_BATCH
+            && let Ok(next) = self.queue.try_recv()
+        {
             told.extend(next.told);
             kept.push(next.kept);
         }

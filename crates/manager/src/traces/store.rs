@@ -1,15 +1,17 @@
 //! Spans on disk, in fjall. What is kept is cut by time of arrival into segments, each a keyspace of its own with its spans
-//! and what they are found by; room is made by dropping the oldest segment whole, which leaves nothing to be cleaned up.
+//! and what they are found by; room is made by clearing the oldest segment whole, which leaves nothing to be compacted. A
+//! keyspace that was cleared is the next segment's: fjall's own list of keyspaces grows with each that is made or removed.
 //!
 //! A batch is with the operating system before it is acknowledged, so a killed process loses none. Keys of a segment:
 //!
 //! - `s`, trace, span: the span;
 //! - `i`, [`Term`], class of duration, start (counted down, so that the newest come first), trace, span: the duration;
-//! - `n`, service, name and kind of a span: nothing.
+//! - `n`, service, name and kind of a span: nothing;
+//! - `b`: when the segment was begun, in milliseconds since 1970. A keyspace without that is free.
 
 use super::jaeger;
 use super::span::{SpanId, Term, Told, TraceId};
-use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
+use fjall::{AbstractTree, Database, Keyspace, KeyspaceCreateOptions, PersistMode};
 use std::collections::{BTreeSet, HashSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -23,6 +25,7 @@ pub(super) const JOURNALS: u64 = 64 << 20;
 /// How many segments there are when the store is full, and when the oldest is as old as it may become.
 const SEGMENTS_BY_SIZE: u64 = 32;
 const SEGMENTS_BY_AGE: u32 = 24;
+const MAX_SEGMENTS: usize = 58;
 /// Names of services and spans in one segment. A sender that makes up names gets no further ones listed.
 const MAX_NAMES: usize = 4096;
 /// The longest durations are one class.
@@ -31,6 +34,7 @@ pub(super) const CLASSES: u8 = 8;
 const SPAN: u8 = b's';
 const FOUND_BY: u8 = b'i';
 const NAME: u8 = b'n';
+const BEGUN: u8 = b'b';
 
 /// Why traces can't be kept or read. The disk's fault.
 #[derive(Debug, thiserror::Error)]
@@ -82,11 +86,12 @@ pub(super) struct Segment {
     came: u64,
 }
 
-/// About the segment that is written.
+/// About the segment that is written, and where the next may be.
 #[derive(Default)]
 struct Writing {
     bytes: u64,
     names: HashSet<Vec<u8>>,
+    free: Vec<Keyspace>,
 }
 
 /// A name that spans of a service have.
@@ -110,20 +115,26 @@ impl Store {
                 .max_journaling_size(JOURNALS)
                 .worker_threads(1)
                 .open()?;
-            let names = db.list_keyspace_names();
-            let mut begun: Vec<u64> = names.iter().filter_map(|name| begun(name)).collect();
-            begun.sort_unstable();
-            if begun.is_empty() {
-                begun.push(now);
+            let (mut segments, mut writing) = (Vec::new(), Writing::default());
+            for name in db.list_keyspace_names() {
+                let keyspace = db.keyspace(&name, options)?;
+                match Segment::of(keyspace.clone())? {
+                    Some(segment) => segments.push(segment),
+                    // A kill between the two steps of clearing leaves something.
+                    None if keyspace.first_key_value().is_some() => writing.free.push(cleared(keyspace)?),
+                    None => writing.free.push(keyspace),
+                }
             }
-            let segments = begun.into_iter().map(|begun| segment(&db, begun));
-            let segments = segments.collect::<Result<Vec<_>, _>>()?;
+            segments.sort_by_key(|segment| segment.begun);
+            if segments.is_empty() {
+                segments.push(Segment::begin(&db, &mut writing, now)?);
+            }
             for ended in segments.split_last().map_or(&[][..], |(_, ended)| ended) {
                 ended.keyspace.rotate_memtable()?;
             }
-            Ok((db, segments))
+            Ok((db, segments, writing))
         };
-        let (db, segments) = opened().map_err(|source| Error::Open {
+        let (db, segments, writing) = opened().map_err(|source| Error::Open {
             path: path.to_owned(),
             source,
         })?;
@@ -132,7 +143,7 @@ impl Store {
             db,
             limits,
             segments: RwLock::new(segments),
-            writing: Mutex::default(),
+            writing: Mutex::new(writing),
         };
         store.tend(now)?;
         Ok(store)
@@ -181,35 +192,41 @@ impl Store {
         while let Some(ended) = self.second_begun()
             && now.saturating_sub(ended) > millis(self.limits.age)
         {
-            self.drop_oldest()?;
+            self.drop_oldest(writing)?;
         }
-        while self.bytes(writing) > self.limits.bytes && self.drop_oldest()? {}
+        // The files of what is cleared go when the next segment is begun.
+        let most = self.limits.bytes - self.limits.bytes / SEGMENTS_BY_SIZE;
+        while self.bytes(writing) > most && self.drop_oldest(writing)? {}
         Ok(())
     }
 
     /// Begins the next segment, later than the one before even if the clock was set back.
     fn begin(&self, active: &Segment, writing: &mut Writing, now: u64) -> Result<(), Error> {
-        let next = segment(&self.db, now.max(active.begun + 1)).map_err(Error::Write)?;
+        if self.segments().len() >= MAX_SEGMENTS {
+            self.drop_oldest(writing)?;
+        }
+        let next = Segment::begin(&self.db, writing, now.max(active.begun + 1)).map_err(Error::Write)?;
         active.keyspace.rotate_memtable().map_err(Error::Write)?;
         let mut segments = self.segments_mut();
         if let Some(ended) = segments.last_mut() {
             ended.came = writing.bytes;
         }
         segments.push(next);
-        *writing = Writing::default();
+        writing.bytes = 0;
+        writing.names.clear();
         Ok(())
     }
 
     /// Nothing is dropped, and false returned, if there is only the one that is written.
-    fn drop_oldest(&self) -> Result<bool, Error> {
+    fn drop_oldest(&self, writing: &mut Writing) -> Result<bool, Error> {
         let mut segments = self.segments_mut();
         if segments.len() == 1 {
             return Ok(false);
         }
         let oldest = segments.remove(0);
         drop(segments);
-        // Its files go when the last search in it has ended.
-        self.db.delete_keyspace(oldest.keyspace).map_err(Error::Write)?;
+        // A search that is under way goes on with what there was.
+        writing.free.push(cleared(oldest.keyspace).map_err(Error::Write)?);
         Ok(true)
     }
 
@@ -292,6 +309,31 @@ pub(super) struct Found {
 }
 
 impl Segment {
+    /// Nothing if the keyspace is free.
+    fn of(keyspace: Keyspace) -> fjall::Result<Option<Self>> {
+        let begun = keyspace.get([BEGUN])?;
+        let begun = begun.and_then(|begun| Some(u64::from_be_bytes((&*begun).try_into().ok()?)));
+        Ok(begun.map(|begun| Self {
+            begun,
+            keyspace,
+            came: 0,
+        }))
+    }
+
+    /// In the keyspace that was cleared last, since fjall keeps journals for those that were written and are not again.
+    fn begin(db: &Database, writing: &mut Writing, now: u64) -> fjall::Result<Self> {
+        let keyspace = match writing.free.pop() {
+            Some(free) => free,
+            None => db.keyspace(&format!("{:02}", db.keyspace_count()), options)?,
+        };
+        keyspace.insert([BEGUN], now.to_be_bytes())?;
+        Ok(Self {
+            begun: now,
+            keyspace,
+            came: 0,
+        })
+    }
+
     fn bytes(&self) -> u64 {
         let written = self.keyspace.disk_space();
         // What is still to be written out counts as what came.
@@ -331,18 +373,16 @@ impl Segment {
     }
 }
 
-fn segment(db: &Database, begun: u64) -> fjall::Result<Segment> {
-    let options = || KeyspaceCreateOptions::default().max_memtable_size(MEMTABLE);
-    let keyspace = db.keyspace(&format!("{begun:016x}"), options)?;
-    Ok(Segment {
-        begun,
-        keyspace,
-        came: 0,
-    })
+/// The keyspace with nothing in it. fjall's `clear` alone leaves the files behind until the next start; dropping their range
+/// removes them, but says nothing to the journal.
+fn cleared(keyspace: Keyspace) -> fjall::Result<Keyspace> {
+    keyspace.tree.drop_range::<Vec<u8>, _>(..)?;
+    keyspace.clear()?;
+    Ok(keyspace)
 }
 
-fn begun(name: &str) -> Option<u64> {
-    u64::from_str_radix(name, 16).ok()
+fn options() -> KeyspaceCreateOptions {
+    KeyspaceCreateOptions::default().max_memtable_size(MEMTABLE)
 }
 
 fn span_key(trace: TraceId, span: Option<SpanId>) -> Vec<u8> {
