@@ -16,7 +16,7 @@ use dragonfly_testkit::image::Image;
 use dragonfly_testkit::origin::{Origin, Resource};
 use dragonfly_testkit::process::{Process, Ready, own_loopback};
 use dragonfly_testkit::registry::{Login, Registry, Transport};
-use dragonfly_testkit::up::binary;
+use dragonfly_testkit::up::{Options, Up, binary};
 use serde_json::{Map, Value, json};
 use tempfile::TempDir;
 
@@ -402,4 +402,140 @@ async fn a_pull_is_found_by_its_url_and_its_trace_goes_through_the_scheduler_and
     for host in [&mut peer, &mut seed, &mut scheduler, &mut manager] {
         host.stop().await;
     }
+}
+
+/// A caller of the manager's API with a session of root's.
+struct Signed {
+    client: reqwest::Client,
+    base: String,
+    token: String,
+}
+
+impl Signed {
+    async fn open(base: &str, password: &str) -> Self {
+        let client = client::builder().unwrap().build().unwrap();
+        let sign_in = json!({"name": "root", "password": password});
+        let answer = client.post(format!("{base}/api/v1/users/signin")).json(&sign_in);
+        let answer: Value = answer.send().await.unwrap().json().await.unwrap();
+        Self {
+            client,
+            base: base.to_owned(),
+            token: answer["token"].as_str().unwrap().to_owned(),
+        }
+    }
+
+    async fn get(&self, path: &str, query: &[(&str, &str)]) -> Value {
+        let request = self.client.get(format!("{}{path}", self.base)).query(query);
+        let answer = request.bearer_auth(&self.token).send().await.unwrap();
+        answer.json().await.unwrap()
+    }
+
+    /// The trace whose span `proxy` was asked for this URL, when it has a span of each of these services.
+    async fn trace(&self, url: &str, services: &[&str]) -> Value {
+        let tags = json!({"http.url": url}).to_string();
+        let query = [
+            ("service", "dragonfly-dfget"),
+            ("operation", "proxy"),
+            ("tags", &tags),
+            ("minDuration", "1us"),
+        ];
+        let end = Instant::now() + WITHIN;
+        loop {
+            let found = self.get("/jaeger/api/traces", &query).await;
+            let trace = found["data"].get(0).cloned().unwrap_or_default();
+            let told = trace["processes"].as_object().into_iter().flat_map(Map::values);
+            let told: Vec<&str> = told.filter_map(|process| process["serviceName"].as_str()).collect();
+            if services.iter().all(|service| told.contains(service)) {
+                return trace;
+            }
+            assert!(Instant::now() < end, "{url} is not found: {found}");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+}
+
+/// The names of a trace's spans.
+fn operations(trace: &Value) -> Vec<&str> {
+    let spans = trace["spans"].as_array().unwrap().iter();
+    spans.map(|span| span["operationName"].as_str().unwrap()).collect()
+}
+
+#[tokio::test]
+async fn a_pull_is_found_by_its_url_in_the_manager_and_still_is_after_the_managers_kill() {
+    let image = Image::tiny(82).unwrap();
+    let registry = Registry::start(Login::Bearer, Transport::Plain).await.unwrap();
+    registry.push(&image, "team/app", "v1").await.unwrap();
+    let mut hosts = [(); 4].map(|()| Host::new());
+    let receiver = format!("{}:65003", hosts[0].ip);
+    for host in &mut hosts {
+        host.more = json!({"tracing": {"protocol": "grpc", "endpoint": receiver}});
+    }
+    let [mut manager, mut scheduler, mut seed, mut peer] = hosts;
+    manager.run_manager().await;
+    scheduler.run_scheduler(&manager).await;
+    seed.run_dfdaemon(Some(&manager), true).await;
+    peer.run_dfdaemon(Some(&manager), false).await;
+    let origin = Origin::start().unwrap();
+    let first = origin.put("/first", Resource::file(Content::new(83, 1)));
+    knows_others(&peer, &first).await;
+
+    let authorization = registry.authorization("team/app").await.unwrap().unwrap();
+    let caller = Caller::new(Some(&authorization)).unwrap();
+    let blob = image.blobs().next().unwrap();
+    let proxy = format!("http://{}:4001", peer.ip);
+    let answer = caller.blob(&proxy, &registry, "team/app", &blob.digest).await.unwrap();
+    assert_eq!(answer.status, 200);
+    let url = format!("/v2/team/app/blobs/{}?ns={}", blob.digest, registry.host());
+    let rest = format!("http://{}:8080", manager.ip);
+    let signed = Signed::open(&rest, PASSWORD).await;
+    let trace = signed.trace(&url, &["dragonfly-dfget", "dragonfly-scheduler"]).await;
+    for operation in ["proxy", "authorise", "download", "register", "rpc"] {
+        assert!(operations(&trace).contains(&operation), "{operation} in {trace}");
+    }
+    // The manager tells of no export.
+    let services = signed.get("/jaeger/api/services", &[]).await;
+    assert_eq!(services["data"], json!(["dragonfly-dfget", "dragonfly-scheduler"]));
+    assert!(!trace.to_string().contains(authorization.trim_start_matches("Bearer ")));
+
+    manager.process.take().unwrap().kill().await.unwrap();
+    manager.run_manager().await;
+    let signed = Signed::open(&rest, PASSWORD).await;
+    let again = signed.trace(&url, &["dragonfly-dfget", "dragonfly-scheduler"]).await;
+    assert_eq!(again["traceID"], trace["traceID"]);
+    for host in [&mut peer, &mut seed, &mut scheduler, &mut manager] {
+        host.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn a_pull_is_found_by_its_url_where_everything_is_one_process_and_nobody_named_a_collector() {
+    let origin = Origin::start().unwrap();
+    let url = origin.put("/model", Resource::file(Content::new(84, LENGTH as u64)));
+    let options = Options::with_peers(1)
+        .with_config("security: {egress: {allow: [127.0.0.0/8]}}\nproxy: {rules: [{regex: model}]}\n");
+    let mut up = Up::start(options).await.unwrap();
+    let through = reqwest::Proxy::http(up.proxy(0)).unwrap();
+    let caller = client::builder().unwrap().proxy(through).build().unwrap();
+    let answer = caller.get(&url).send().await.unwrap();
+    assert_eq!(answer.bytes().await.unwrap().len(), LENGTH);
+    let (base, root) = (up.cluster().manager.rest.clone(), &up.cluster().root);
+    let password = std::fs::read_to_string(&root.password_file).unwrap();
+    let signed = Signed::open(&base, password.trim()).await;
+    let trace = signed.trace(&url, &["dragonfly-dfget"]).await;
+    let id = trace["traceID"].as_str().unwrap();
+    assert!(operations(&trace).contains(&"download"), "{trace}");
+    for (arguments, expected) in [
+        (vec!["find", "--url", &url, "--since", "1h"], id),
+        (vec!["show", id], "· download"),
+    ] {
+        let mut dfctl = Command::new(binary().unwrap());
+        dfctl
+            .env_clear()
+            .env("DFCTL_MANAGER", &base)
+            .env("DFCTL_TOKEN", &signed.token);
+        let output = dfctl.args(["dfctl", "traces"]).args(arguments).output().unwrap();
+        let said = String::from_utf8(output.stdout).unwrap();
+        assert!(output.status.success() && said.contains(expected), "{said}");
+    }
+    assert_eq!(up.stop().await.unwrap().code(), Some(0));
 }

@@ -999,6 +999,91 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/jaeger/api/operations": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Lists the names and kinds of a service's spans. */
+        get: operations["traces_operations"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/jaeger/api/services": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Lists the services that have told of spans. */
+        get: operations["traces_services"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/jaeger/api/services/{service}/operations": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Lists the names of a service's spans. */
+        get: operations["traces_operations_of_service"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/jaeger/api/traces": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Finds traces, the newest first. */
+        get: operations["traces_find"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/jaeger/api/traces/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Shows one trace. */
+        get: operations["traces_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/oapi/v1/clusters": {
         parameters: {
             query?: never;
@@ -1169,6 +1254,23 @@ export interface paths {
         get: operations["swagger_read"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/traces": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Takes spans: `ExportTraceServiceRequest` of OTLP, at most 4 MiB, plain or by gzip. */
+        post: operations["traces_export"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1779,6 +1881,186 @@ export interface components {
              */
             scheduler_cluster_id: number;
         };
+        /** @description What Jaeger's query API wraps every answer in. */
+        JaegerAnswer_Vec_JaegerOperation: {
+            data?: {
+                /** @description Name of its spans. */
+                name: string;
+                /** @description `client`, `server`, `producer`, `consumer`, `internal`, or nothing. */
+                spanKind: string;
+            }[];
+            /** @description Why something is missing. */
+            errors?: components["schemas"]["JaegerError"][] | null;
+            /**
+             * Format: int64
+             * @description Always 0.
+             */
+            limit: number;
+            /**
+             * Format: int64
+             * @description Always 0.
+             */
+            offset: number;
+            /**
+             * Format: int64
+             * @description How many names there are; 0 for traces.
+             */
+            total: number;
+        };
+        /** @description What Jaeger's query API wraps every answer in. */
+        JaegerAnswer_Vec_JaegerTrace: {
+            data?: {
+                /** @description The processes that tell of them, by the ids by which spans name them. */
+                processes: {
+                    [key: string]: components["schemas"]["JaegerProcess"];
+                };
+                /** @description Its spans, by start. */
+                spans: components["schemas"]["JaegerSpan"][];
+                /** @description Its id. */
+                traceID: string;
+                /** @description What is amiss with it. */
+                warnings?: string[] | null;
+            }[];
+            /** @description Why something is missing. */
+            errors?: components["schemas"]["JaegerError"][] | null;
+            /**
+             * Format: int64
+             * @description Always 0.
+             */
+            limit: number;
+            /**
+             * Format: int64
+             * @description Always 0.
+             */
+            offset: number;
+            /**
+             * Format: int64
+             * @description How many names there are; 0 for traces.
+             */
+            total: number;
+        };
+        /** @description What Jaeger's query API wraps every answer in. */
+        JaegerAnswer_Vec_String: {
+            data?: string[];
+            /** @description Why something is missing. */
+            errors?: components["schemas"]["JaegerError"][] | null;
+            /**
+             * Format: int64
+             * @description Always 0.
+             */
+            limit: number;
+            /**
+             * Format: int64
+             * @description Always 0.
+             */
+            offset: number;
+            /**
+             * Format: int64
+             * @description How many names there are; 0 for traces.
+             */
+            total: number;
+        };
+        /** @description Why something is missing. */
+        JaegerError: {
+            /**
+             * Format: int32
+             * @description The status of HTTP that says the same.
+             */
+            code?: number | null;
+            /** @description In words. */
+            msg: string;
+            /** @description Which trace is missing. */
+            traceID?: string | null;
+        };
+        /** @description What happened at a time. */
+        JaegerLog: {
+            /** @description What. */
+            fields: components["schemas"]["JaegerTag"][];
+            /**
+             * Format: int64
+             * @description When, in microseconds since 1970.
+             */
+            timestamp: number;
+        };
+        /** @description What a service does. */
+        JaegerOperation: {
+            /** @description Name of its spans. */
+            name: string;
+            /** @description `client`, `server`, `producer`, `consumer`, `internal`, or nothing. */
+            spanKind: string;
+        };
+        /** @description A process. */
+        JaegerProcess: {
+            /** @description Name of its service. */
+            serviceName: string;
+            /** @description What it says about itself. */
+            tags: components["schemas"]["JaegerTag"][];
+        };
+        /** @description Another span. */
+        JaegerReference: {
+            /** @description `CHILD_OF` or `FOLLOWS_FROM`. */
+            refType: string;
+            /** @description Its id. */
+            spanID: string;
+            /** @description Id of its trace. */
+            traceID: string;
+        };
+        /** @description A span. */
+        JaegerSpan: {
+            /**
+             * Format: int64
+             * @description Duration, in microseconds.
+             */
+            duration: number;
+            /**
+             * Format: int64
+             * @description Flags of W3C trace context; 1: sampled.
+             */
+            flags?: number;
+            /** @description What happened meanwhile. */
+            logs: components["schemas"]["JaegerLog"][];
+            /** @description Its name. */
+            operationName: string;
+            /** @description Which of the trace's processes tells of it. */
+            processID: string;
+            /** @description Its parent, and others that it follows from. */
+            references: components["schemas"]["JaegerReference"][];
+            /** @description Its id. */
+            spanID: string;
+            /**
+             * Format: int64
+             * @description Start, in microseconds since 1970.
+             */
+            startTime: number;
+            /** @description What it says. */
+            tags: components["schemas"]["JaegerTag"][];
+            /** @description Id of its trace. */
+            traceID: string;
+            /** @description What is amiss with it. */
+            warnings?: string[] | null;
+        };
+        /** @description A name and a value. */
+        JaegerTag: {
+            /** @description The name. */
+            key: string;
+            /** @description `string`, `bool`, `int64`, `float64` or `binary` (in Base64). */
+            type: string;
+            /** @description The value; a text for whole numbers that JavaScript would round. */
+            value: unknown;
+        };
+        /** @description A trace. */
+        JaegerTrace: {
+            /** @description The processes that tell of them, by the ids by which spans name them. */
+            processes: {
+                [key: string]: components["schemas"]["JaegerProcess"];
+            };
+            /** @description Its spans, by start. */
+            spans: components["schemas"]["JaegerSpan"][];
+            /** @description Its id. */
+            traceID: string;
+            /** @description What is amiss with it. */
+            warnings?: string[] | null;
+        };
         /** @description A job. */
         Job: {
             /** @description What was asked for, without secrets. */
@@ -2150,6 +2432,11 @@ export interface components {
              */
             session_token?: string | null;
         };
+        /**
+         * Format: binary
+         * @description A message of OTLP.
+         */
+        Otlp: string;
         /** @description A peer. */
         Peer: {
             /** @description For which platform the program was built. */
@@ -2254,7 +2541,7 @@ export interface components {
              * @description First segment of the paths of these objects, or `*` for all.
              * @enum {string}
              */
-            object: "clusters" | "scheduler-clusters" | "seed-peer-clusters" | "schedulers" | "seed-peers" | "peers" | "persistent-tasks" | "persistent-cache-tasks" | "jobs" | "users" | "roles" | "permissions" | "personal-access-tokens" | "audits" | "applications" | "configs" | "*";
+            object: "clusters" | "scheduler-clusters" | "seed-peer-clusters" | "schedulers" | "seed-peers" | "peers" | "persistent-tasks" | "persistent-cache-tasks" | "jobs" | "users" | "roles" | "permissions" | "personal-access-tokens" | "audits" | "applications" | "configs" | "traces" | "*";
         };
         /** @description A personal access token, which acts for its user, within its scopes. */
         PersonalAccessToken: {
@@ -7712,6 +7999,237 @@ export interface operations {
             503: components["responses"]["Unavailable"];
         };
     };
+    traces_operations: {
+        parameters: {
+            query: {
+                /** @description Of this service. */
+                service: string;
+                /** @description Of this kind; all if left out. */
+                spanKind?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["JaegerAnswer_Vec_JaegerOperation"];
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            /** @description The caller lacks the right `read` or `*` to `traces`. A session that may only set another password: `password_change_required` */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Message"];
+                };
+            };
+            /** @description This manager keeps no traces */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Message"];
+                };
+            };
+            422: components["responses"]["Unprocessable"];
+            500: components["responses"]["Failure"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    traces_services: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["JaegerAnswer_Vec_String"];
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            /** @description The caller lacks the right `read` or `*` to `traces`. A session that may only set another password: `password_change_required` */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Message"];
+                };
+            };
+            /** @description This manager keeps no traces */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Message"];
+                };
+            };
+            500: components["responses"]["Failure"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    traces_operations_of_service: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Which service */
+                service: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["JaegerAnswer_Vec_String"];
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            /** @description The caller lacks the right `read` or `*` to `traces`. A session that may only set another password: `password_change_required` */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Message"];
+                };
+            };
+            404: components["responses"]["NotFound"];
+            500: components["responses"]["Failure"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    traces_find: {
+        parameters: {
+            query?: {
+                /** @description With a span of this service; left out only where ids of traces are given. */
+                service?: string;
+                /** @description Whose name this is. */
+                operation?: string;
+                /** @description That says all of this: an object of JSON whose values are texts. */
+                tags?: string;
+                /** @description That begins at this time or later, in microseconds since 1970. */
+                start?: number;
+                /** @description That begins at this time or earlier, in microseconds since 1970. */
+                end?: number;
+                /** @description That takes at least so long, such as `100ms` or `1.2s`. */
+                minDuration?: string;
+                /** @description That takes no longer. */
+                maxDuration?: string;
+                /** @description At most so many; 100 if left out. */
+                limit?: number;
+                /** @description One of the tags, as `key:value` */
+                tag?: string[];
+                /** @description Not what is said otherwise, but the traces with these ids */
+                traceID?: string[];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["JaegerAnswer_Vec_JaegerTrace"];
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            /** @description The caller lacks the right `read` or `*` to `traces`. A session that may only set another password: `password_change_required` */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Message"];
+                };
+            };
+            /** @description This manager keeps no traces */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Message"];
+                };
+            };
+            422: components["responses"]["Unprocessable"];
+            500: components["responses"]["Failure"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    traces_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Which one, in hexadecimal digits */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["JaegerAnswer_Vec_JaegerTrace"];
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            /** @description The caller lacks the right `read` or `*` to `traces`. A session that may only set another password: `password_change_required` */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Message"];
+                };
+            };
+            /** @description There is no such trace */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["JaegerAnswer_Vec_JaegerTrace"];
+                };
+            };
+            500: components["responses"]["Failure"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
     open_clusters_list: {
         parameters: {
             query?: {
@@ -8425,6 +8943,88 @@ export interface operations {
                 };
                 content: {
                     "application/json": Record<string, never>;
+                };
+            };
+            500: components["responses"]["Failure"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    traces_export: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/x-protobuf": components["schemas"]["Otlp"];
+            };
+        };
+        responses: {
+            /** @description Kept; says how many spans could not be */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/x-protobuf": components["schemas"]["Otlp"];
+                };
+            };
+            /** @description The body is no such message */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Message"];
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            /** @description The caller lacks the right `*` to `traces`. A session that may only set another password: `password_change_required` */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Message"];
+                };
+            };
+            /** @description This manager keeps no traces */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Message"];
+                };
+            };
+            /** @description The body is larger than 4 MiB */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Message"];
+                };
+            };
+            /** @description The body is in another form */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Message"];
+                };
+            };
+            422: components["responses"]["Unprocessable"];
+            /** @description Too many spans come at once; Retry-After says when to come again */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Message"];
                 };
             };
             500: components["responses"]["Failure"];

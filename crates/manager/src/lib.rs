@@ -2,7 +2,7 @@
 //! seed peers are alive and tells each peer the schedulers of its one cluster. It chooses no parents and moves no bytes.
 //!
 //! Two doors, one room: `grpc` for schedulers and peers, `rest` for people and scripts; behind both `clusters`,
-//! `members`, `placement` with the pure `scopes`, `jobs`, `peers`, `kept`, `users` with `oauth`, and `audit`; below them the `store`, and `wake`, by
+//! `members`, `placement` with the pure `scopes`, `jobs`, `peers`, `kept`, `users` with `oauth`, and `audit`, and beside it `traces`, which others send; below them the `store`, and `wake`, by
 //! which several managers on one database tell each other what changed.
 //!
 //! [`ca`] makes the certificates with which all of them know each other; it needs no running manager.
@@ -32,6 +32,7 @@ mod scopes;
 mod seal;
 mod settings;
 mod store;
+mod traces;
 mod users;
 mod wake;
 
@@ -40,3 +41,4 @@ pub use grpc::Error as GrpcError;
 pub use manager::{Addresses, BuildError, Manager, RunError};
 pub use rest::openapi;
 pub use store::OpenError;
+pub use traces::Error as TracesError;

@@ -5,13 +5,14 @@ use crate::config::{Config, DatabaseConfig};
 use crate::grpc::{self, Grpc};
 use crate::jobs::{Jobs, Keeper};
 use crate::kept::Kept;
-use crate::metrics::Counts;
+use crate::metrics::{Counts, SpanCounts};
 use crate::oauth::Providers;
 use crate::peers::Peers;
 use crate::rest::Rest;
 use crate::retention::Retention;
 use crate::store::seed::{self, FirstPassword};
 use crate::store::{OpenError, Store, Time};
+use crate::traces::{self, Traces};
 use crate::users::{self, Hasher, MIN_FIRST_TOKEN_CHARS, Sessions, Users};
 use crate::wake::{Link, Wake};
 use dragonfly_api::rest::PASSWORD_CHARS;
@@ -23,6 +24,7 @@ use sea_orm::DbErr;
 use secrecy::{ExposeSecret, SecretString};
 use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
@@ -44,11 +46,21 @@ pub struct Manager {
     ready: Ready,
     store: Store,
     retention: Retention,
+    /// Absent if no traces are kept here.
+    otlp: Option<Otlp>,
     keeper: Keeper,
     /// The link to other managers, if there is a Redis.
     link: Option<Link>,
-    /// Held as long as the embedded database is open.
+    /// Held as long as the embedded database or the traces are open.
     data_dir: Option<DataDir>,
+}
+
+/// What takes traces beside the other servers.
+#[derive(Debug)]
+struct Otlp {
+    writer: traces::Writer,
+    /// A further door, if there is one, and how often one may come through it in a second.
+    door: Option<(TcpListener, Traces, NonZeroU32)>,
 }
 
 /// Where a manager listens.
@@ -60,14 +72,42 @@ pub struct Addresses {
     pub grpc: SocketAddr,
     /// Metrics, if they are served.
     pub metrics: Option<SocketAddr>,
+    /// Traces alone, if there is such a door.
+    pub otlp: Option<SocketAddr>,
+}
+
+impl Otlp {
+    /// Where its own door is.
+    fn address(&self) -> Option<SocketAddr> {
+        self.door.as_ref().map(|(listener, ..)| bound(listener))
+    }
+
+    /// Takes traces until the workers are to end. That its door fails is no reason to end the manager.
+    fn run(self, workers: &Workers) {
+        let cancel = workers.cancel_token();
+        if let Some((listener, traces, rate)) = self.door {
+            let serving = grpc::serve_traces(traces, listener, rate, cancel.clone());
+            workers.spawn("manager OTLP", async move {
+                if let Err(error) = serving.await {
+                    tracing::error!(error = %dragonfly_service::chain(&error), "the server for traces failed");
+                }
+            });
+        }
+        workers.spawn("manager traces", self.writer.run(cancel));
+    }
 }
 
 impl Addresses {
-    fn of(rest: &TcpListener, grpc: &TcpListener, ops: Option<&(TcpListener, Metrics)>) -> Self {
+    fn of(
+        rest: &TcpListener,
+        grpc: &TcpListener,
+        (ops, otlp): (Option<&(TcpListener, Metrics)>, Option<&Otlp>),
+    ) -> Self {
         Self {
             rest: bound(rest),
             grpc: bound(grpc),
             metrics: ops.map(|(listener, _)| bound(listener)),
+            otlp: otlp.and_then(Otlp::address),
         }
     }
 }
@@ -99,6 +139,9 @@ pub enum BuildError {
     /// The database can't be used.
     #[error(transparent)]
     Store(#[from] OpenError),
+    /// Traces can't be kept.
+    #[error(transparent)]
+    Traces(#[from] traces::Error),
     /// A key for sessions, jobs or identity providers can't be read or kept.
     #[error("can't keep the manager's keys in the database")]
     Key(#[source] DbErr),
@@ -142,18 +185,15 @@ impl Manager {
     /// Takes the data directory, binds every socket, opens the store, which it waits for, and writes the first start's rows.
     pub async fn build(config: Config) -> Result<Self, BuildError> {
         check(&config)?;
-        let grpc_tls = server_tls("grpc", config.grpc.tls.as_ref())?;
-        let rest_tls = server_tls("rest", config.rest.tls.as_ref())?;
+        let (grpc_tls, rest_tls) = certificates(&config)?;
         let data_dir = data_dir(&config)?;
-        let grpc_listener = net::bind_tcp(config.grpc.addr, "manager gRPC")?;
-        let rest_listener = net::bind_tcp(config.rest.addr, "manager REST")?;
+        let (grpc_listener, rest_listener) = doors(&config)?;
         let metrics = Metrics::new();
         let ops = ops_socket(&config, &metrics)?;
+        let (traces, otlp) = otlp(&config, &metrics).await?.unzip();
         let store = Store::open(&config.database).await?;
-        let hasher = first_rows(&config, &store).await?;
-        let retention = Retention::new(store.clone());
-        retention.round(Time::now()).await;
-        let users = users(&config, &store, hasher).await?;
+        let users = users(&config, &store).await?;
+        let retention = swept(&store).await;
         let providers = Providers::new(store.clone(), config.auth.plain_http);
         let providers = providers.await.map_err(BuildError::Key)?;
         let wake = Wake::new();
@@ -163,16 +203,18 @@ impl Manager {
         let jobs = jobs.await.map_err(BuildError::Key)?;
         let keeper = Keeper::new(jobs.clone(), retention.clone(), config.look_after);
         let counts = Counts::new(&metrics, config.redis.is_some());
-        let link = |redis| Link::new(redis, wake.clone(), counts.redis.clone());
-        let link = config.redis.map(link);
+        let link = config
+            .redis
+            .map(|redis| Link::new(redis, wake.clone(), counts.redis.clone()));
         Ok(Self {
-            addresses: Addresses::of(&rest_listener, &grpc_listener, ops.as_ref()),
+            addresses: Addresses::of(&rest_listener, &grpc_listener, (ops.as_ref(), otlp.as_ref())),
             grpc: Grpc {
                 store: store.clone(),
                 clusters: clusters.clone(),
                 jobs: jobs.clone(),
                 kept: Kept::new(store.clone()),
                 peers: peers.clone(),
+                traces: traces.clone(),
                 wake: wake.clone(),
                 look_after: config.look_after,
                 counts: counts.clone(),
@@ -187,6 +229,7 @@ impl Manager {
                 jobs,
                 kept: Kept::new(store.clone()),
                 peers,
+                traces,
                 wake,
                 users: Arc::new(users),
                 providers,
@@ -204,6 +247,7 @@ impl Manager {
             ready: Ready::new(),
             store,
             retention,
+            otlp,
             keeper,
             link,
             data_dir,
@@ -240,6 +284,9 @@ impl Manager {
         });
         workers.spawn("manager retention", self.retention.run(workers.cancel_token()));
         workers.spawn("manager jobs", self.keeper.run(workers.cancel_token()));
+        if let Some(otlp) = self.otlp {
+            otlp.run(&workers);
+        }
         if let Some(link) = self.link {
             workers.spawn("manager Redis", link.run(workers.cancel_token()));
         }
@@ -269,18 +316,32 @@ impl Manager {
     }
 }
 
+/// The traces, and what takes them, if they are kept here.
+async fn otlp(config: &Config, metrics: &Metrics) -> Result<Option<(Traces, Otlp)>, BuildError> {
+    let Some(otlp) = &config.otlp else {
+        return Ok(None);
+    };
+    let listener = otlp
+        .listen
+        .map(|addr| net::bind_tcp(addr, "manager OTLP"))
+        .transpose()?;
+    let path = config.data_dir.join("traces");
+    let (traces, writer) = Traces::open(&path, otlp, SpanCounts::new(metrics)).await?;
+    let door = listener.map(|listener| (listener, traces.clone(), config.grpc.requests_per_second));
+    Ok(Some((traces, Otlp { writer, door })))
+}
+
 /// The socket of the metrics, if they are served, and what it shows.
 fn ops_socket(config: &Config, metrics: &Metrics) -> Result<Option<(TcpListener, Metrics)>, net::Error> {
     let bind = |addr| net::bind_tcp(addr, "manager metrics").map(|listener| (listener, metrics.clone()));
     config.metrics.map(bind).transpose()
 }
 
-/// A database server needs none.
+/// The embedded database needs it, and so do traces.
 fn data_dir(config: &Config) -> Result<Option<DataDir>, fs::Error> {
-    match &config.database {
-        DatabaseConfig::Sqlite(_) => DataDir::lock(&config.data_dir).map(Some),
-        DatabaseConfig::MySql(_) | DatabaseConfig::Postgres(_) => Ok(None),
-    }
+    let embedded = matches!(config.database, DatabaseConfig::Sqlite(_));
+    let needed = embedded || config.otlp.is_some();
+    needed.then(|| DataDir::lock(&config.data_dir)).transpose()
 }
 
 /// Writes what a first start finds, and returns what has hashed its password.
@@ -291,8 +352,17 @@ async fn first_rows(config: &Config, store: &Store) -> Result<Hasher, BuildError
     Ok(hasher)
 }
 
-/// The users, whose sessions are signed with the configured key, or with the one in the database.
-async fn users(config: &Config, store: &Store, hasher: Hasher) -> Result<Users, BuildError> {
+/// What sees to old rows, which has done so once.
+async fn swept(store: &Store) -> Retention {
+    let retention = Retention::new(store.clone());
+    retention.round(Time::now()).await;
+    retention
+}
+
+/// The users, the first of whom a first start makes. Their sessions are signed with the configured key, or with the one in the
+/// database.
+async fn users(config: &Config, store: &Store) -> Result<Users, BuildError> {
+    let hasher = first_rows(config, store).await?;
     let key = match &config.auth.key {
         Some(key) => key.clone(),
         None => users::key_in(store, Time::now()).await.map_err(BuildError::Key)?,
@@ -304,6 +374,18 @@ async fn users(config: &Config, store: &Store, hasher: Hasher) -> Result<Users, 
 
 fn bound(listener: &TcpListener) -> SocketAddr {
     listener.local_addr().expect("a bound socket has an address")
+}
+
+/// The certificates of gRPC and REST, where they have any.
+fn certificates(config: &Config) -> Result<(Option<ServerTls>, Option<ServerTls>), BuildError> {
+    let grpc = server_tls("grpc", config.grpc.tls.as_ref())?;
+    Ok((grpc, server_tls("rest", config.rest.tls.as_ref())?))
+}
+
+/// The sockets of gRPC and REST.
+fn doors(config: &Config) -> Result<(TcpListener, TcpListener), net::Error> {
+    let grpc = net::bind_tcp(config.grpc.addr, "manager gRPC")?;
+    Ok((grpc, net::bind_tcp(config.rest.addr, "manager REST")?))
 }
 
 fn server_tls(server: &'static str, files: Option<&tls::Files>) -> Result<Option<ServerTls>, BuildError> {

@@ -33,6 +33,52 @@ pub(crate) struct Counts {
     pub(crate) redis: State,
 }
 
+/// What is counted of traces that are received.
+#[derive(Debug, Clone)]
+pub(crate) struct SpanCounts {
+    pub(crate) kept: Counter,
+    /// Those that can't be kept, whoever sends them again.
+    pub(crate) malformed: Counter,
+    /// Those that the disk lost.
+    pub(crate) failed: Counter,
+    /// Exports that were to come again.
+    pub(crate) busy: Counter,
+    pub(crate) bytes: Gauge,
+}
+
+impl SpanCounts {
+    /// Metrics that `metrics` shows.
+    pub(crate) fn new(metrics: &Metrics) -> Self {
+        let spans = Family::<OfSpans, Counter>::default();
+        let outcome = |outcome| spans.get_or_create(&OfSpans { outcome }).clone();
+        let counts = Self {
+            kept: outcome("kept"),
+            malformed: outcome("malformed"),
+            failed: outcome("failed"),
+            busy: Counter::default(),
+            bytes: Gauge::default(),
+        };
+        let shown = metrics.with_prefix("dragonfly").with_prefix("manager");
+        shown.register("spans", "Spans that were received, by what came of them", spans);
+        shown.register(
+            "span_exports_refused",
+            "Exports of spans that were refused because too many came at once",
+            counts.busy.clone(),
+        );
+        shown.register(
+            "trace_store_bytes",
+            "Bytes of the traces that are kept, as far as they are written out",
+            counts.bytes.clone(),
+        );
+        counts
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfSpans {
+    outcome: &'static str,
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Placed {
     reason: &'static str,

@@ -12,6 +12,7 @@ const OBJECTS = [
   'audits',
   'applications',
   'configs',
+  'traces',
 ];
 
 /** What a token may be made for: the scopes of Dragonfly 2.5, and each kind of objects, to change or to look at. */

@@ -22,6 +22,7 @@ mod member;
 mod oauth;
 mod peer;
 mod setting;
+mod trace;
 mod user;
 
 pub use access::{
@@ -54,6 +55,10 @@ pub use member::{
 pub use oauth::{ANYBODY, CreateOauth, Oauth, OauthFilter, SignInWay, UpdateOauth};
 pub use peer::{CreatePeer, Peer, PeerFilter, PeerType};
 pub use setting::{CreateSetting, Setting, SettingFilter, UpdateSetting};
+pub use trace::{
+    JaegerAnswer, JaegerError, JaegerLog, JaegerOperation, JaegerOperationQuery, JaegerProcess, JaegerQuery,
+    JaegerReference, JaegerSpan, JaegerTag, JaegerTrace,
+};
 pub use user::{PASSWORD_CHARS, ResetPassword, Session, SignIn};
 
 use serde::{Deserialize, Serialize};

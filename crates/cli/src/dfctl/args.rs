@@ -1,7 +1,7 @@
 //! The command line of `dfctl`.
 
 use super::output::Output;
-use super::{audit, cluster, job, kept, peer, preheat, scheduler, token};
+use super::{audit, cluster, job, kept, peer, preheat, scheduler, token, traces};
 use dragonfly_api::rest::MemberState;
 use secrecy::SecretString;
 use std::path::PathBuf;
@@ -115,6 +115,11 @@ pub(super) enum Noun {
     Token {
         #[command(subcommand)]
         verb: token::Verb,
+    },
+    /// Traces: where the time of a pull went
+    Traces {
+        #[command(subcommand)]
+        verb: traces::Verb,
     },
     /// The audit log: who changed what
     Audit {

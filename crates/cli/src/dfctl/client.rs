@@ -3,12 +3,12 @@
 use super::args::Connection;
 use super::file::{self, File};
 use crate::failure::Failure;
-use dragonfly_api::rest::{Errors, Message, PASSWORD_CHANGE_REQUIRED, Session, SignIn};
+use dragonfly_api::rest::{Errors, JaegerAnswer, Message, PASSWORD_CHANGE_REQUIRED, Session, SignIn};
 use dragonfly_service::{exit, tls};
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use std::io::BufRead;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -277,10 +277,13 @@ fn shown(path: &Path) -> String {
 fn refusal(status: StatusCode, body: &[u8]) -> Failure {
     let message: Option<Message> = serde_json::from_slice(body).ok();
     let errors: Option<Errors> = serde_json::from_slice(body).ok();
-    let said = match (&message, errors) {
-        (Some(message), _) => message.message.clone(),
-        (None, Some(errors)) => errors.errors,
-        (None, None) => format!("the manager answered {status}"),
+    let missing: Option<JaegerAnswer<IgnoredAny>> = serde_json::from_slice(body).ok();
+    let missing = missing.and_then(|answer| answer.errors?.pop());
+    let said = match (&message, errors, missing) {
+        (Some(message), ..) => message.message.clone(),
+        (None, Some(errors), _) => errors.errors,
+        (None, None, Some(missing)) => missing.msg,
+        (None, None, None) => format!("the manager answered {status}"),
     };
     let code = message.and_then(|message| message.code);
     if code.as_deref() == Some(PASSWORD_CHANGE_REQUIRED) {
@@ -315,6 +318,8 @@ mod tests {
             said(StatusCode::UNPROCESSABLE_ENTITY, r#"{"errors":"ip has \"x\""}"#),
             "ip has \"x\""
         );
+        let missing = r#"{"data":null,"total":0,"limit":0,"offset":0,"errors":[{"code":404,"msg":"trace not found"}]}"#;
+        assert_eq!(said(StatusCode::NOT_FOUND, missing), "trace not found");
         assert!(said(StatusCode::BAD_GATEWAY, "<html>").contains("502"));
     }
 }

@@ -15,6 +15,7 @@ mod peer;
 mod preheat;
 mod scheduler;
 mod token;
+mod traces;
 
 pub(crate) use args::Args;
 
@@ -38,6 +39,7 @@ Examples:
   dfctl job ls --failed
   dfctl peer ls --active
   dfctl kept ls --cluster 2
+  dfctl traces find --min-duration 5s --since 1h
   dfctl audit ls --failed
 
 The manager and who calls it come from the flags, else from the environment (DFCTL_MANAGER, DFCTL_TOKEN, or DFCTL_USER
@@ -65,6 +67,7 @@ async fn answer(args: Args) -> Result<String, Failure> {
         Noun::Preheat { verb } => Box::pin(preheat::run(manager, verb.wanted()?, output)).await,
         Noun::Job { verb } => Box::pin(job::run(manager, verb, output)).await,
         Noun::Kept { verb } => Box::pin(kept::run(manager, verb, output)).await,
+        Noun::Traces { verb } => Box::pin(traces::run(manager, verb, output)).await,
         Noun::Audit { verb } => audit::run(manager, verb, output).await,
     };
     match args.noun {

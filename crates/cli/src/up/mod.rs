@@ -16,7 +16,7 @@ use crate::program::read;
 use addresses::{Addresses, quoted};
 use cluster::Cluster;
 use dragonfly_service::fs::{self, DataDir};
-use dragonfly_service::telemetry::{self, Format, Options, Target};
+use dragonfly_service::telemetry::{self, Format, Options, Target, Traces};
 use dragonfly_service::{exit, net};
 use password::RootPassword;
 use plan::{Files, Place, Plan};
@@ -28,7 +28,6 @@ use tokio_util::sync::CancellationToken;
 /// Runs the cluster until `cancel`.
 pub(crate) async fn run(args: Args, cancel: CancellationToken) -> Result<(), Failure> {
     let started = Instant::now();
-    let _guard = start_log(&args.log_level)?;
     let data_dir = data_dir(&args)?;
     let files = files(&args)?;
     let scheme = if files.manager.server.rest.tls.is_some() {
@@ -37,6 +36,7 @@ pub(crate) async fn run(args: Args, cancel: CancellationToken) -> Result<(), Fai
         "http"
     };
     let mut plan = Plan::new(files, &place(&args, &data_dir))?;
+    let _guard = start_log(&args.log_level, plan.traces.take())?;
     // From here on the directory is ours, and so is the ready file.
     let data = DataDir::lock(&data_dir).map_err(|error| failed(&error))?;
     let ready_file = args.ready_file.as_deref().map(ReadyFile::new).transpose()?;
@@ -71,12 +71,12 @@ fn failed(error: &(dyn std::error::Error + 'static)) -> Failure {
     Failure::of(error, exit::FAILURE)
 }
 
-fn start_log(level: &str) -> Result<telemetry::Guard, Failure> {
+fn start_log(level: &str, traces: Option<Traces>) -> Result<telemetry::Guard, Failure> {
     let options = Options {
         level: level.to_owned(),
         format: Format::Human,
         target: Target::Stderr,
-        traces: None,
+        traces,
     };
     telemetry::init(options).map_err(|error| Failure::config(&error))
 }

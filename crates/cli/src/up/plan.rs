@@ -2,7 +2,10 @@
 //! programs' configurations.
 
 use crate::failure::Failure;
+use crate::program::Program;
+use dragonfly_peer::Peer;
 use dragonfly_service::config::Problems;
+use dragonfly_service::telemetry::{Protocol, Traces};
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
@@ -41,6 +44,8 @@ pub(super) struct Plan {
     pub(super) scheduler: dragonfly_scheduler::Config,
     pub(super) seed: dragonfly_peer::Config,
     pub(super) peers: Vec<dragonfly_peer::Config>,
+    /// Where the traces of all of them go, and under which name.
+    pub(super) traces: Option<Traces>,
 }
 
 /// A peer's part of the plan.
@@ -55,6 +60,7 @@ impl Plan {
     /// All programs' configurations, or everything that is wrong with the first that is impossible.
     pub(super) fn new(files: Files, place: &Place) -> Result<Self, Failure> {
         let manager = manager(files.manager, place)?;
+        let traces = traces(&files.peer, &manager)?;
         let seed = PeerPlace {
             name: "seed".to_owned(),
             step: SEED_STEP,
@@ -72,9 +78,31 @@ impl Plan {
             scheduler: scheduler(files.scheduler, place, manager.grpc.addr)?,
             seed: self::peer(files.seed, &seed, place, manager.grpc.addr)?,
             peers: peers.collect::<Result<_, _>>()?,
+            traces,
             manager,
         })
     }
+}
+
+/// Where the peers' file says; without that to our own manager, if it takes traces in the clear. One process is one service to
+/// those who look: that of the peers, whose pulls they look for.
+fn traces(raw: &dragonfly_peer::config::Raw, manager: &dragonfly_manager::Config) -> Result<Option<Traces>, Failure> {
+    let (service, tracing) = <Peer as Program>::tracing(raw);
+    let mut tracing = tracing.clone();
+    if tracing.endpoint.is_empty()
+        && let Some(own) = receiver(manager)
+    {
+        tracing.protocol = Some(Protocol::Grpc);
+        tracing.endpoint = own.to_string();
+    }
+    let traces = tracing.traces(service);
+    traces.map_err(|error| Failure::config(&error).within("peers"))
+}
+
+fn receiver(manager: &dragonfly_manager::Config) -> Option<SocketAddr> {
+    let otlp = manager.otlp.as_ref()?;
+    let beside = manager.grpc.tls.is_none().then_some(manager.grpc.addr);
+    otlp.listen.or(beside)
 }
 
 fn manager(mut raw: dragonfly_manager::config::Raw, place: &Place) -> Result<dragonfly_manager::Config, Failure> {
@@ -83,6 +111,10 @@ fn manager(mut raw: dragonfly_manager::config::Raw, place: &Place) -> Result<dra
     raw.server.rest.addr = on(place.ip, &raw.server.rest.addr);
     raw.metrics.enable = true;
     raw.metrics.addr = on(place.ip, &raw.metrics.addr);
+    raw.otlp.listen = match raw.otlp.listen.as_str() {
+        "" => String::new(),
+        listen => on(place.ip, listen),
+    };
     raw.database.sqlite.path = None;
     checked("manager", raw)
 }
@@ -205,6 +237,25 @@ mod tests {
         assert_eq!(plan.seed.host.hostname.as_deref(), Some("node-seed"));
         assert_eq!(second.download.socket, PathBuf::from("/data/peer-2/dfdaemon.sock"));
         assert!(plan.seed.seed.is_some() && first.seed.is_none());
+    }
+
+    #[test]
+    fn traces_go_to_our_own_manager_unless_a_file_says_otherwise() {
+        let traces = |change: fn(&mut Files)| {
+            let mut files = Files::default();
+            change(&mut files);
+            let plan = Plan::new(files, &place(1)).unwrap();
+            plan.traces.map(|traces| format!("{traces:?}"))
+        };
+        assert!(traces(|_| {}).unwrap().contains("http://10.0.0.5:65003"));
+        let door = |files: &mut Files| files.manager.otlp.listen = ":4317".to_owned();
+        assert!(traces(door).unwrap().contains("http://10.0.0.5:4317"));
+        assert!(
+            traces(|files| files.peer.tracing.endpoint = "jaeger:4317".to_owned())
+                .unwrap()
+                .contains("http://jaeger:4317")
+        );
+        assert_eq!(traces(|files| files.manager.otlp.enable = Some(false)), None);
     }
 
     #[test]

@@ -8,6 +8,7 @@ pub use database::{DatabaseConfig, HostPort, Level, Login, RedisConfig, Security
 pub use dragonfly_service::config::Ineffective;
 pub use raw::*;
 
+use crate::traces::MIN_BYTES;
 use crate::users::Lasting;
 use dragonfly_service::config::{Error, Problems};
 use dragonfly_service::tls;
@@ -58,6 +59,8 @@ pub struct Config {
     /// A personal access token of the first user, kept from each start on; it comes from the environment or the caller,
     /// never from the file.
     pub first_token: Option<SecretString>,
+    /// Traces that others send, if they are received.
+    pub otlp: Option<OtlpConfig>,
     /// Where metrics are served, if they are.
     pub metrics: Option<SocketAddr>,
     /// What the operator should know about the file; logged by the manager when it is built.
@@ -101,6 +104,17 @@ pub struct RestConfig {
     pub origins: Vec<HeaderValue>,
     /// The proxies before it, which say who calls.
     pub trusted_proxies: Vec<IpNet>,
+}
+
+/// Traces that others send.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OtlpConfig {
+    /// Where they are received beside the other servers.
+    pub listen: Option<SocketAddr>,
+    /// Bytes that they may take on disk.
+    pub max_size: u64,
+    /// How long each is kept.
+    pub max_age: Duration,
 }
 
 /// Users and their sessions.
@@ -162,6 +176,8 @@ impl TryFrom<Raw> for Config {
             format_args!("{:?}", raw.auth.jwt.timeout),
             "use at least 1m",
         );
+        let embedded = matches!(database, DatabaseConfig::Sqlite(_));
+        let otlp = otlp(&raw.otlp, any, embedded, &mut problems);
         problems.require(
             !raw.server.data_dir.as_os_str().is_empty(),
             "server.dataDir",
@@ -198,6 +214,7 @@ impl TryFrom<Raw> for Config {
             },
             initial_root_password: None,
             first_token: None,
+            otlp,
             metrics: raw.metrics.enable.then_some(metrics_addr),
             warnings,
         };
@@ -237,6 +254,27 @@ fn listen_addr(key: &str, text: &str, any: IpAddr, problems: &mut Problems) -> S
             "write an address and a port, such as 127.0.0.1:8080, or :8080 for all addresses",
         );
         SocketAddr::new(any, 0)
+    })
+}
+
+fn otlp(raw: &Otlp, any: IpAddr, embedded: bool, problems: &mut Problems) -> Option<OtlpConfig> {
+    let listen = (!raw.listen.is_empty()).then(|| listen_addr("otlp.listen", &raw.listen, any, problems));
+    problems.require(
+        raw.max_size.as_u64() >= MIN_BYTES,
+        "otlp.maxSize",
+        raw.max_size,
+        "use at least 128 MiB",
+    );
+    problems.require(
+        raw.max_age >= Duration::from_secs(60),
+        "otlp.maxAge",
+        format_args!("{:?}", raw.max_age),
+        "use at least 1m",
+    );
+    raw.enable.unwrap_or(embedded).then(|| OtlpConfig {
+        listen,
+        max_size: raw.max_size.as_u64(),
+        max_age: raw.max_age,
     })
 }
 
@@ -384,6 +422,32 @@ mod tests {
         ] {
             let error = config(wrong).unwrap_err().to_string();
             assert!(error.contains("server.rest.cors.allowOrigins"), "{wrong}: {error}");
+        }
+    }
+
+    #[test]
+    fn traces_are_kept_beside_the_embedded_database_or_where_it_is_said() {
+        let otlp = |text: &str| config(text).unwrap().otlp;
+        let usual = OtlpConfig {
+            listen: None,
+            max_size: 1 << 30,
+            max_age: Duration::from_secs(72 * 3600),
+        };
+        assert_eq!(otlp(""), Some(usual));
+        assert_eq!(otlp("otlp: {enable: false}\n"), None);
+        let server = "database: {mysql: {host: db, user: u, dbname: d}}\n";
+        assert_eq!(otlp(server), None);
+        let said = otlp(&format!(
+            "{server}otlp: {{enable: true, listen: ':4317', maxSize: 2GiB, maxAge: 1h}}\n"
+        ))
+        .unwrap();
+        assert_eq!(said.listen.unwrap().to_string(), "0.0.0.0:4317");
+        assert_eq!(said.max_size, 2 << 30);
+        let error = config("otlp: {listen: x, maxSize: 1MiB, maxAge: 1s}\n")
+            .unwrap_err()
+            .to_string();
+        for key in ["otlp.listen", "otlp.maxSize", "otlp.maxAge"] {
+            assert!(error.contains(key), "{key} in {error}");
         }
     }
 

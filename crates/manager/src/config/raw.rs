@@ -4,7 +4,7 @@ mod database;
 
 pub use database::{Database, DatabaseTls, MySql, Postgres, Redis, Sqlite};
 
-use dragonfly_service::config::{Ineffective, duration};
+use dragonfly_service::config::{ByteSize, Ineffective, duration};
 use dragonfly_service::telemetry::Tracing;
 use dragonfly_service::{config_section, tls};
 use secrecy::SecretString;
@@ -14,6 +14,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 const TWO_WEEKS: Duration = Duration::from_secs(14 * 24 * 3600);
+const THREE_DAYS: Duration = Duration::from_secs(3 * 24 * 3600);
 const A_WEEK: Duration = Duration::from_secs(7 * 24 * 3600);
 const REQUESTS_PER_SECOND: NonZeroU32 = NonZeroU32::new(4000).expect("4000 is not 0");
 
@@ -48,6 +49,8 @@ config_section! {
         security: Ineffective = Ineffective::default(),
         /// Where traces go.
         tracing: Tracing = Tracing::default(),
+        /// Traces that others send here.
+        otlp: Otlp = Otlp::default(),
         /// Without effect.
         #[serde(skip_serializing)]
         pprof_port: Ineffective = Ineffective::default(),
@@ -202,6 +205,22 @@ config_section! {
     Cookie {
         /// Whether scripts of a page may read it, as the console of Dragonfly 2.5 does.
         readable: bool = false,
+    }
+}
+
+config_section! {
+    /// Traces that others send here by OTLP: to `server.grpc`, and with a token to `POST /v1/traces` of `server.rest`. They are
+    /// found at `/jaeger` of `server.rest`.
+    Otlp {
+        /// Whether they are received; absent: with the embedded database. Each of several managers keeps its own.
+        enable: Option<bool> = None,
+        /// Address and port of one more gRPC server, for traces only, without TLS, such as `:4317`; empty: none.
+        listen: String = String::new(),
+        /// What they may take on disk, at least 128 MiB; the oldest go first.
+        max_size: ByteSize = ByteSize::gib(1),
+        /// How long each is kept, at least 1m.
+        #[serde(with = "duration")]
+        max_age: Duration = THREE_DAYS,
     }
 }
 

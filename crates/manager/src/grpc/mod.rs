@@ -1,4 +1,4 @@
-//! The door for schedulers and peers: `manager.v2`, what we say beyond it, health and reflection.
+//! The door for schedulers and peers: `manager.v2`, what we say beyond it, traces by OTLP, health and reflection.
 
 mod attend;
 mod extension;
@@ -6,7 +6,10 @@ mod keep_alive;
 mod news;
 mod proof;
 mod service;
+mod traces;
 mod wire;
+
+pub(crate) use traces::serve as serve_traces;
 
 use crate::clusters::Clusters;
 use crate::config::TellSecretsTo;
@@ -16,6 +19,7 @@ use crate::metrics::Counts;
 use crate::peers::Peers;
 use crate::placement::Told;
 use crate::store::Store;
+use crate::traces::Traces;
 use crate::wake::Wake;
 use dragonfly_api::ext::manager_server::ManagerServer as ExtensionServer;
 use dragonfly_api::manager::manager_server::ManagerServer;
@@ -57,6 +61,8 @@ pub(crate) struct Grpc {
     pub(crate) jobs: Jobs,
     pub(crate) kept: Kept,
     pub(crate) peers: Peers,
+    /// Absent if none are kept here.
+    pub(crate) traces: Option<Traces>,
     pub(crate) wake: Wake,
     /// After how long it looks unasked for what those who watch should be told, and for what those who attend should do.
     pub(crate) look_after: Duration,
@@ -120,6 +126,7 @@ impl Grpc {
             .add_service(reflection().build_v1alpha()?)
             .add_service(service)
             .add_service(extension)
+            .add_optional_service(self.traces.map(traces::service))
             .serve_with_incoming_shutdown(grpc::incoming(listener, MAX_CONNECTIONS), cancel.cancelled());
         tokio::select! {
             served = serving => Ok(served?),

@@ -1,6 +1,7 @@
 //! Errors -> answers. Failures of ours are logged here; their details stay here.
 
 use crate::error::Error;
+use crate::traces;
 use crate::users;
 use axum::Json;
 use axum::response::{IntoResponse, Response};
@@ -57,6 +58,14 @@ impl Problem {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, message)
     }
 
+    /// More is asked for than is granted; after `wait` it may be again.
+    pub(super) fn too_many(message: impl Into<String>, wait: Duration) -> Self {
+        Self {
+            retry_after: Some(wait),
+            ..Self::new(StatusCode::TOO_MANY_REQUESTS, message)
+        }
+    }
+
     fn ours(error: &(dyn std::error::Error + 'static)) -> Self {
         tracing::error!(error = %chain(error), "a request failed");
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string())
@@ -77,15 +86,16 @@ impl From<Error> for Problem {
             Error::Exists { .. } | Error::Conflict(_) => StatusCode::CONFLICT,
             Error::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
             Error::Invalid(errors) => return Self::unprocessable(errors.as_str()),
-            Error::TooMany { what, wait } => {
-                return Self {
-                    retry_after: Some(*wait),
-                    ..Self::new(StatusCode::TOO_MANY_REQUESTS, what.as_str())
-                };
-            }
+            Error::TooMany { what, wait } => return Self::too_many(what.as_str(), *wait),
             Error::Store(_) => return Self::ours(&error),
         };
         Self::new(status, error.to_string())
+    }
+}
+
+impl From<traces::Error> for Problem {
+    fn from(error: traces::Error) -> Self {
+        Self::ours(&error)
     }
 }
 
@@ -102,10 +112,7 @@ impl From<users::Error> for Problem {
             users::Error::PasswordChangeRequired(_) => {
                 Self::new(StatusCode::FORBIDDEN, message).code(PASSWORD_CHANGE_REQUIRED)
             }
-            users::Error::Throttled(wait) => Self {
-                retry_after: Some(wait),
-                ..Self::new(StatusCode::TOO_MANY_REQUESTS, message)
-            },
+            users::Error::Throttled(wait) => Self::too_many(message, wait),
             users::Error::Invalid(errors) => Self::unprocessable(errors),
             users::Error::Store(error) => error.into(),
             users::Error::Hash(_) => Self::ours(&error),

@@ -1,6 +1,7 @@
-//! The door for people, consoles and scripts: `/api/v1`, `/oapi/v1` and `/healthy`, and the console itself.
+//! The door for people, consoles and scripts: `/api/v1`, `/oapi/v1` and `/healthy`, and the console itself; for traces
+//! `/v1/traces` and `/jaeger/api`.
 //!
-//! Every path under `/api/v1` and `/oapi/v1` needs a right, but the few that [`guard`] excepts. Handlers parse, ask the room
+//! Every path under these but the console and `/healthy` needs a right, but the few that [`guard`] excepts. Handlers parse, ask the room
 //! behind, answer.
 
 mod applications;
@@ -29,6 +30,7 @@ mod seed_peer_clusters;
 mod seed_peers;
 mod session;
 mod tokens;
+mod traces;
 mod users;
 
 use crate::clusters::Clusters;
@@ -38,6 +40,7 @@ use crate::metrics::Counts;
 use crate::oauth::Providers;
 use crate::peers::Peers;
 use crate::store::Store;
+use crate::traces::{MAX_EXPORT_BYTES, Traces};
 use crate::users::Users;
 use crate::wake::{Topic, Wake};
 use axum::extract::{DefaultBodyLimit, Request, State};
@@ -69,6 +72,8 @@ pub(crate) struct Rest {
     pub(crate) jobs: Jobs,
     pub(crate) kept: Kept,
     pub(crate) peers: Peers,
+    /// Absent if none are kept here.
+    pub(crate) traces: Option<Traces>,
     pub(crate) wake: Wake,
     pub(crate) users: Arc<Users>,
     pub(crate) providers: Providers,
@@ -108,9 +113,14 @@ impl Rest {
         let (api, _) = api(|topic, routes| self.waking(topic, routes)).split_for_parts();
         let (open, _) = open_api().split_for_parts();
         let (outside, _) = outside().split_for_parts();
+        let (received, _) = traces::received().split_for_parts();
+        let (found, _) = traces::found().split_for_parts();
+        let received = self.guarded_traces(received);
         let router = Router::new()
             .nest("/api/v1", self.guarded(api))
             .nest("/oapi/v1", self.guarded(open))
+            .nest("/v1", received.layer(DefaultBodyLimit::max(MAX_EXPORT_BYTES)))
+            .nest("/jaeger/api", self.guarded_traces(found))
             .merge(outside)
             .merge(document::reader())
             .method_not_allowed_fallback(|| async { Problem::method_not_allowed() })
@@ -135,6 +145,14 @@ impl Rest {
             .method_not_allowed_fallback(|| async { Problem::method_not_allowed() })
             .fallback(|| async { Problem::no_such_page() })
             .layer(middleware::from_fn_with_state(self.clone(), guard::guard))
+    }
+
+    /// The same with the guard of traces.
+    fn guarded_traces(&self, routes: Router<Self>) -> Router<Self> {
+        routes
+            .method_not_allowed_fallback(|| async { Problem::method_not_allowed() })
+            .fallback(|| async { Problem::no_such_page() })
+            .layer(middleware::from_fn_with_state(self.clone(), guard::guard_traces))
     }
 
     /// Says after every write that something of `topic` has changed.

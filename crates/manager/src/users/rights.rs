@@ -11,7 +11,7 @@ use sea_orm::sea_query::{Expr, ExprTrait, Query, SelectStatement, SimpleExpr};
 use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder};
 
 /// Kinds of objects: the first segments of the paths that need a right.
-pub(crate) const OBJECTS: [&str; 16] = [
+pub(crate) const OBJECTS: [&str; 17] = [
     "clusters",
     "scheduler-clusters",
     "seed-peer-clusters",
@@ -28,6 +28,7 @@ pub(crate) const OBJECTS: [&str; 16] = [
     "audits",
     "applications",
     "configs",
+    "traces",
 ];
 /// All objects.
 const ALL: &str = "*";

@@ -37,7 +37,7 @@ const GROUPS: [(&str, &[&str]); 2] = [
     ("cluster", &["clusters", "scheduler-clusters", "seed-peer-clusters"]),
 ];
 /// What can be opened one by one.
-const OBJECTS: [&str; 12] = [
+const OBJECTS: [&str; 13] = [
     "clusters",
     "scheduler-clusters",
     "seed-peer-clusters",
@@ -50,6 +50,7 @@ const OBJECTS: [&str; 12] = [
     "audits",
     "applications",
     "configs",
+    "traces",
 ];
 
 /// The token that an operator gives to a manager's start, and its name.

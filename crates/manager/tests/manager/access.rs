@@ -29,7 +29,7 @@ async fn put(api: &Api, path: &str) -> StatusCode {
 }
 
 /// Makes a role and gives it to a user.
-async fn give(root: &Api, user: u64, role: &str, permissions: Value) {
+pub(crate) async fn give(root: &Api, user: u64, role: &str, permissions: Value) {
     let made = root
         .post("/api/v1/roles", json!({"role": role, "permissions": permissions}))
         .await;

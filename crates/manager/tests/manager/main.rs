@@ -30,5 +30,6 @@ mod secrets;
 mod settings;
 mod start;
 mod tls;
+mod traces;
 mod users;
 mod watch;

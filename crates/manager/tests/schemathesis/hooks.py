@@ -39,6 +39,12 @@ class Session:
         case.headers["Authorization"] = f"Bearer {data}"
 
 
+@schemathesis.serializer("application/x-protobuf")
+def protobuf(context, value):
+    data = getattr(value, "data", value)
+    return data if isinstance(data, bytes) else str(data).encode()
+
+
 # Calls of each class of operations: those of one kind of object.
 calls = collections.Counter()
 

@@ -28,6 +28,9 @@ const MAX_REQUEST_ID: usize = 128;
 /// Health checks are answered at any load: an overloaded server is not a dead one.
 const HEALTH: &str = "/grpc.health.v1.Health/";
 
+/// Calls that bring traces.
+const OTLP: &str = "/opentelemetry.proto.collector.";
+
 /// Makes [`Guard`]s that share one rate.
 #[derive(Debug, Clone)]
 pub struct GuardLayer {
@@ -114,7 +117,8 @@ where
 
 /// The span of a call whose caller traces it: the call until its first word. Others would each be a trace of one span.
 fn traced(method: &str, headers: &HeaderMap) -> Span {
-    if !headers.contains_key("traceparent") {
+    // A receiver of traces that told of what it receives would receive that, too.
+    if method.starts_with(OTLP) || !headers.contains_key("traceparent") {
         return Span::none();
     }
     let span = tracing::info_span!(target: SPANS, "rpc", otel.kind = "server", rpc.method = method);
@@ -144,6 +148,23 @@ mod tests {
 
     fn request(method: &str) -> Request<()> {
         Request::builder().uri(method).body(()).unwrap()
+    }
+
+    #[test]
+    fn a_call_is_traced_if_its_caller_traces_it_but_never_one_that_brings_traces() {
+        let headers = HeaderMap::from_iter([(
+            HeaderName::from_static("traceparent"),
+            HeaderValue::from_static("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"),
+        )]);
+        let none = |method: &str, headers: &HeaderMap| traced(method, headers).is_none();
+        tracing::subscriber::with_default(tracing_subscriber::registry(), || {
+            assert!(!none("/scheduler.v2.Scheduler/AnnouncePeer", &headers));
+            assert!(none("/scheduler.v2.Scheduler/AnnouncePeer", &HeaderMap::new()));
+            assert!(none(
+                "/opentelemetry.proto.collector.trace.v1.TraceService/Export",
+                &headers
+            ));
+        });
     }
 
     fn code(response: &Response<String>) -> Code {

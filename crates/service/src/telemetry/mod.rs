@@ -4,6 +4,7 @@
 //! Messages are lower-case sentences with dotted fields (`task.id`). Secrets are types that can't be printed.
 
 mod rolling;
+mod tail;
 mod traces;
 
 pub use traces::{Error as TracesError, Protocol, SPANS, Traces, Tracing, follow, number, pass_on};

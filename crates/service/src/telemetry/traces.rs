@@ -3,6 +3,8 @@
 //!
 //! Context travels as W3C `traceparent`. What a span says may be read by others than the log: no header, no query but `ns`.
 
+use super::tail::{Recording, Tail};
+use crate::config::duration;
 use crate::config_section;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use opentelemetry::propagation::{Extractor, Injector, TextMapPropagator};
@@ -28,6 +30,8 @@ use tracing_subscriber::registry::LookupSpan;
 /// The target of what goes into traces; nothing else does, and it goes nowhere else.
 pub const SPANS: &str = "spans";
 
+/// How long something takes that is always kept.
+const SLOW: Duration = Duration::from_secs(5);
 /// How long spans are gathered.
 const GATHER: Duration = Duration::from_secs(1);
 /// How long a batch may take, and the last one when the program ends.
@@ -63,6 +67,9 @@ config_section! {
         service_name: Option<String> = None,
         /// Share of traces that are kept, 0 to 1. A trace that a caller has begun is kept if the caller keeps it.
         sample_ratio: f64 = 1.0,
+        /// What takes at least so long, or fails, is kept whatever the share: as far as it was done by this program.
+        #[serde(with = "duration")]
+        keep_slower: Duration = SLOW,
     }
 }
 
@@ -97,6 +104,7 @@ pub struct Traces {
     protocol: Protocol,
     headers: HeaderMap,
     sample_ratio: f64,
+    slow: Duration,
 }
 
 impl Tracing {
@@ -140,6 +148,7 @@ impl Tracing {
             protocol,
             headers,
             sample_ratio: self.sample_ratio,
+            slow: self.keep_slower,
         }))
     }
 }
@@ -180,8 +189,8 @@ impl Traces {
         let batches = BatchConfigBuilder::default().with_scheduled_delay(GATHER).build();
         let processor = BatchSpanProcessor::builder(exporter, Tokio).with_batch_config(batches);
         let provider = SdkTracerProvider::builder()
-            .with_span_processor(processor.build())
-            .with_sampler(sampler)
+            .with_span_processor(Tail::new(processor.build(), self.slow))
+            .with_sampler(Recording(sampler))
             .with_resource(resource)
             .build();
         let layer = tracing_opentelemetry::layer()

@@ -5,7 +5,7 @@
 pub(super) mod values;
 
 use super::guard::{self, Rule};
-use super::{api, open_api, outside};
+use super::{api, open_api, outside, traces};
 use crate::users::{Action, tokens_open};
 use dragonfly_api::rest::{AddressSought, Errors, Message};
 use http::Method;
@@ -55,10 +55,17 @@ const TAGS: &[(&str, &str)] = &[
     ("applications", "Applications and the priorities of their downloads"),
     ("configs", "Settings that are changed while the manager runs"),
     ("scheduler-features", "What schedulers can be made for"),
+    (
+        "traces",
+        "Traces, taken in the form of OTLP and shown in that of Jaeger",
+    ),
     ("openapi.json", "This description"),
     ("swagger", "This description, for people at `/swagger/`"),
     ("healthy", "Whether the manager can do its work"),
 ];
+
+/// What stands before the guard of traces.
+const TRACES: [&str; 2] = ["/v1", "/jaeger/api"];
 
 const COOKIE: &str = "cookie";
 const SESSION: &str = "session";
@@ -75,7 +82,9 @@ pub(crate) fn document() -> String {
 fn description() -> OpenApi {
     let mut whole = OpenApi::default()
         .nest("/api/v1", api(|_, routes| routes).into_openapi())
-        .nest("/oapi/v1", open_api().into_openapi());
+        .nest("/oapi/v1", open_api().into_openapi())
+        .nest("/v1", traces::received().into_openapi())
+        .nest("/jaeger/api", traces::found().into_openapi());
     whole.merge(outside().into_openapi());
     whole.info = InfoBuilder::new()
         .title("Dragonfly Manager")
@@ -118,6 +127,9 @@ fn operations(item: &mut PathItem) -> impl Iterator<Item = (Method, &mut Operati
 
 /// Where a path stands: before whose guard, and which kind of object it is about.
 fn place(path: &str) -> (&str, &str) {
+    if let Some(guarded) = TRACES.into_iter().find(|prefix| path.starts_with(prefix)) {
+        return (guarded, "traces");
+    }
     let (guarded, rest) = ["/api/v1", "/oapi/v1"]
         .into_iter()
         .find_map(|prefix| Some((prefix, path.strip_prefix(prefix)?)))
@@ -144,6 +156,7 @@ fn complete(path: &str, method: &Method, operation: &mut Operation) {
     let filled = filled.join("/");
     let rule = match guarded {
         "" => Rule::Open,
+        _ if TRACES.contains(&guarded) => guard::rule_of_traces(method),
         _ => guard::rule(method, &filled),
     };
     who(rule, operation);
