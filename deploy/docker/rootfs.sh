@@ -5,6 +5,7 @@
 set -eu
 binary=$1 root=$2
 : "${SOURCE_DATE_EPOCH:?is needed: seconds since 1970}"
+[ "$(id -u)" = 0 ] || { echo "rootfs.sh: only root can give files their owners" >&2; exit 1; }
 umask 022
 
 mkdir -p "$root"

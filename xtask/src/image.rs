@@ -11,6 +11,7 @@ use crate::tools::{debian, epoch, fresh, output, product};
 
 const UMOCI: (&str, &str) = ("umoci", "/usr/bin/umoci");
 const STRIP: (&str, &str) = ("binutils", "/usr/bin/strip");
+const ROOTS: (&str, &str) = ("ca-certificates", "/etc/ssl/certs/ca-certificates.crt");
 /// Of the image as it is pulled.
 const LIMIT_BYTES: u64 = 60 * 1024 * 1024;
 /// Nobody's, as the chart has it.
@@ -18,7 +19,7 @@ const USER: &str = "65532:65532";
 
 /// Makes `target/image/oci` and `target/image/dragonfly.cdx.json`.
 pub(crate) fn run() -> Result<String> {
-    for (package, program) in [UMOCI, STRIP] {
+    for (package, program) in [UMOCI, STRIP, ROOTS] {
         debian(package, program)?;
     }
     let binary = product()?;

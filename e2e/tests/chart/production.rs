@@ -12,9 +12,19 @@ use dragonfly_testkit::{client, helm::Version, process};
 use serde_json::Value;
 
 use crate::objects::Objects;
-use crate::{ARTICLE_A, ARTICLE_B, CASES, DEFAULTS, EVERYTHING, helm};
+use crate::{ARTICLE_A, ARTICLE_B, CASES, Case, DEFAULTS, EVERYTHING, helm};
 
 const WITHIN: Duration = Duration::from_secs(60);
+/// What no snapshot has.
+const AND_MORE: Case = Case {
+    name: "and-more",
+    settings: &[
+        "client.dfinit.undoAtUninstall=true",
+        "tls.enable=true",
+        "manager.metrics.dashboard.enable=true",
+    ],
+    ..ARTICLE_A
+};
 const KUBERNETES: [&str; 10] = [
     "1.25", "1.26", "1.27", "1.28", "1.29", "1.30", "1.31", "1.32", "1.33", "1.34",
 ];
@@ -25,7 +35,7 @@ fn every_object_is_strictly_what_kubernetes_1_25_to_1_34_want() {
     let validator = Validator::get(Path::new(env!("CARGO_TARGET_TMPDIR"))).unwrap();
     let render = helm(Version::V4);
     let mut files = Vec::new();
-    for case in CASES.iter().filter(|case| case.name != "nothing") {
+    for case in CASES.iter().filter(|case| case.name != "nothing").chain([&AND_MORE]) {
         let file = dir.path().join(format!("{}.yaml", case.name));
         std::fs::write(&file, case.rendered(&render).unwrap()).unwrap();
         files.push(file);
