@@ -156,15 +156,29 @@ async fn with_the_certificates_of_one_authority_the_same_programs_trust_each_oth
     the_seed_fetches_for_the_peer(hosts).await;
 }
 
-/// On these four hosts: manager, scheduler, seed peer and peer.
-async fn the_seed_fetches_for_the_peer([mut manager, mut scheduler, mut seed, mut peer]: [Host; 4]) {
-    let origin = Origin::start().unwrap();
-    let content = Content::new(1, LENGTH as u64);
-    let url = origin.put("/file", Resource::file(content));
+/// Runs a manager, a scheduler, a seed peer and a peer, one on each of these hosts.
+async fn cluster([mut manager, mut scheduler, mut seed, mut peer]: [Host; 4]) -> [Host; 4] {
     manager.run_manager().await;
     scheduler.run_scheduler(&manager).await;
     seed.run_dfdaemon(Some(&manager), true).await;
     peer.run_dfdaemon(Some(&manager), false).await;
+    [manager, scheduler, seed, peer]
+}
+
+/// The same, on hosts whose programs send their traces there.
+async fn traced_cluster(mut hosts: [Host; 4], collector: &str) -> [Host; 4] {
+    for host in &mut hosts {
+        host.more = json!({"tracing": {"protocol": "grpc", "endpoint": collector}});
+    }
+    cluster(hosts).await
+}
+
+/// On these four hosts: manager, scheduler, seed peer and peer.
+async fn the_seed_fetches_for_the_peer(hosts: [Host; 4]) {
+    let origin = Origin::start().unwrap();
+    let content = Content::new(1, LENGTH as u64);
+    let url = origin.put("/file", Resource::file(content));
+    let [mut manager, mut scheduler, mut seed, mut peer] = cluster(hosts).await;
 
     // The peer may not ask the origin, so it has nothing before it knows the others.
     let file = knows_others(&peer, &url).await;
@@ -293,22 +307,13 @@ async fn a_block_list_is_in_force_long_before_anybody_polls() {
     manager.run_manager().await;
     scheduler.run_scheduler(&manager).await;
     peer.run_dfdaemon(Some(&manager), false).await;
-    let rest = format!("http://{}:8080/api/v1", manager.ip);
-    let client = client::builder().unwrap().build().unwrap();
-    let credentials = json!({"name": "root", "password": PASSWORD});
-    let session = client
-        .post(format!("{rest}/users/signin"))
-        .json(&credentials)
-        .send()
-        .await
-        .unwrap();
-    let session: Value = session.json().await.unwrap();
-    let token = session["token"].as_str().unwrap();
+    let root = Signed::open(&format!("http://{}:8080", manager.ip), PASSWORD).await;
     let set = async |urls: Value| {
         let list = json!({"peer_cluster_config": {"block_list": {"task": {"download": {"urls": urls}}}}});
-        let patched = client
-            .patch(format!("{rest}/clusters/1"))
-            .bearer_auth(token)
+        let patched = root
+            .client
+            .patch(format!("{}/api/v1/clusters/1", root.base))
+            .bearer_auth(&root.token)
             .json(&list);
         assert!(patched.send().await.unwrap().status().is_success());
         Instant::now()
@@ -342,15 +347,8 @@ async fn a_pull_is_found_by_its_url_and_its_trace_goes_through_the_scheduler_and
     let registry = Registry::start(Login::Bearer, Transport::Plain).await.unwrap();
     registry.push(&image, "team/app", "v1").await.unwrap();
     let collector = Collector::start().await.unwrap();
-    let mut hosts = [(); 4].map(|()| Host::new());
-    for host in &mut hosts {
-        host.more = json!({"tracing": {"protocol": "grpc", "endpoint": collector.endpoint()}});
-    }
-    let [mut manager, mut scheduler, mut seed, mut peer] = hosts;
-    manager.run_manager().await;
-    scheduler.run_scheduler(&manager).await;
-    seed.run_dfdaemon(Some(&manager), true).await;
-    peer.run_dfdaemon(Some(&manager), false).await;
+    let hosts = [(); 4].map(|()| Host::new());
+    let [mut manager, mut scheduler, mut seed, mut peer] = traced_cluster(hosts, &collector.endpoint()).await;
     let origin = Origin::start().unwrap();
     let first = origin.put("/first", Resource::file(Content::new(81, 1)));
     knows_others(&peer, &format!("{first}?X-Amz-Signature=s3cret")).await;
@@ -465,16 +463,9 @@ async fn a_pull_is_found_by_its_url_in_the_manager_and_still_is_after_the_manage
     let image = Image::tiny(82).unwrap();
     let registry = Registry::start(Login::Bearer, Transport::Plain).await.unwrap();
     registry.push(&image, "team/app", "v1").await.unwrap();
-    let mut hosts = [(); 4].map(|()| Host::new());
+    let hosts = [(); 4].map(|()| Host::new());
     let receiver = format!("{}:65003", hosts[0].ip);
-    for host in &mut hosts {
-        host.more = json!({"tracing": {"protocol": "grpc", "endpoint": receiver}});
-    }
-    let [mut manager, mut scheduler, mut seed, mut peer] = hosts;
-    manager.run_manager().await;
-    scheduler.run_scheduler(&manager).await;
-    seed.run_dfdaemon(Some(&manager), true).await;
-    peer.run_dfdaemon(Some(&manager), false).await;
+    let [mut manager, mut scheduler, mut seed, mut peer] = traced_cluster(hosts, &receiver).await;
     let origin = Origin::start().unwrap();
     let first = origin.put("/first", Resource::file(Content::new(83, 1)));
     knows_others(&peer, &first).await;
