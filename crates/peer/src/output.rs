@@ -98,7 +98,7 @@ impl From<Error> for Status {
         match error {
             Error::NotAllowed => Status::permission_denied(message),
             Error::Relative(_) | Error::Unsupported(_) | Error::Invalid(_) => Status::invalid_argument(message),
-            Error::Digest { .. } => Status::data_loss(message),
+            Error::Digest { .. } | Error::Storage(storage::Error::Quarantined { .. }) => Status::data_loss(message),
             Error::Storage(storage::Error::Exists { .. }) => Status::already_exists(message),
             Error::Storage(storage::Error::DiskFull { .. }) => Status::resource_exhausted(message),
             Error::Storage(_) => Status::internal(message),

@@ -84,8 +84,13 @@ impl Error {
 }
 
 impl From<storage::Error> for Error {
+    /// A task may be taken from its readers at any moment: what they meet then is no failure of the disk.
     fn from(error: storage::Error) -> Self {
-        Error::Storage(Arc::new(error))
+        match error {
+            storage::Error::Quarantined { .. } => Error::DigestMismatch,
+            storage::Error::Gone => Error::Deleted,
+            error => Error::Storage(Arc::new(error)),
+        }
     }
 }
 

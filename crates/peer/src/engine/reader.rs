@@ -163,7 +163,7 @@ impl Reader {
             Ok(bytes) => bytes,
             // The attempt was given up between the look and the read.
             Err(storage::Error::NotPresent { .. }) if attempt.is_some() => return Ok(None),
-            Err(error) => return Err(explain(error)),
+            Err(error) => return Err(Error::from(error).into()),
         };
         self.remember(&bytes, attempt);
         self.at += bytes.len() as u64;
@@ -237,7 +237,7 @@ impl Reader {
         let mut from = early.from;
         while from < self.at {
             let max = usize::try_from(self.at - from).map_or(self.held.chunk, |left| left.min(self.held.chunk));
-            let bytes = self.pin().read(from, max).await.map_err(explain)?;
+            let bytes = self.pin().read(from, max).await.map_err(Error::from)?;
             if bytes.is_empty() {
                 return Err(ReadError::Retracted);
             }
@@ -262,13 +262,6 @@ impl Reader {
     fn pin(&self) -> &Pin {
         &self.held.pin
     }
-}
-
-fn explain(error: storage::Error) -> ReadError {
-    ReadError::Download(match error {
-        storage::Error::Quarantined { .. } => Error::DigestMismatch,
-        error => error.into(),
-    })
 }
 
 #[cfg(test)]

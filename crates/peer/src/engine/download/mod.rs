@@ -23,7 +23,6 @@ use crate::session::{self, Answer};
 use dragonfly_api::PeerIds;
 use dragonfly_model::{ByteRange, PeerId, PieceNumber};
 use dragonfly_source as source;
-use dragonfly_storage as storage;
 use dragonfly_storage::{PieceRecord, Pin};
 use dragonfly_transfer as transfer;
 use dragonfly_transfer::{Control, Report, Reports, Wanted};
@@ -376,7 +375,7 @@ impl Download {
                 }
                 Error::DigestMismatch
             }
-            transfer::Error::Storage(storage::Error::Gone) => Error::Deleted,
+            transfer::Error::Storage(error) => error.into(),
             error => Error::Transfer(Arc::new(error)),
         }
     }
