@@ -33,6 +33,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "transfer",
             "manager",
             "scheduler",
+            "testkit",
         ],
     ),
     ("e2e", &["testkit"]),

@@ -13,6 +13,7 @@ pub mod image;
 pub mod lab;
 pub mod manifests;
 pub mod mariadb;
+pub mod nginx;
 mod npm;
 pub mod oidc;
 pub mod origin;

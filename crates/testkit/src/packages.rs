@@ -39,7 +39,10 @@ pub const REDIS_CLIENT: Tool = ("redis-tools", "/usr/bin/redis-cli");
 pub const NFT: Tool = ("nftables", "/usr/sbin/nft");
 /// Prometheus, whose `promtool` judges rules.
 pub const PROMETHEUS: Tool = ("prometheus", "/usr/bin/promtool");
-
+/// A server of files that is as fast as the kernel lets it be: what others are measured by.
+pub const NGINX: Tool = ("nginx-light", "/usr/sbin/nginx");
+/// A client that does nothing but fetch, and tells how long it took.
+pub const CURL: Tool = ("curl", "/usr/bin/curl");
 /// A browser.
 pub const CHROMIUM: Tool = ("chromium", "/usr/bin/chromium");
 

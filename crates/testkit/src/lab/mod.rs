@@ -20,11 +20,10 @@ use tempfile::TempDir;
 pub use self::cluster::{Cluster, Membership, Names, Node, Says, metrics_url, until};
 pub use self::console::{Added, Console, PASSWORD, ROOT};
 pub use self::network::{Host, Network, Rate, Segment, clear_left_behind};
-pub use self::program::Program;
+pub use self::program::{Launch, Program};
 pub use self::slot::descriptions;
 
 use self::cluster::Surroundings;
-use self::program::Launch;
 use crate::mariadb::{self, MariaDb};
 use crate::redis::{Redis, Role};
 use crate::registry::Registry;

@@ -28,17 +28,19 @@ pub struct Program {
 
 /// What makes a program the one it is.
 #[derive(Debug)]
-pub(crate) struct Launch<'a> {
-    pub(crate) host: &'a Host,
-    pub(crate) binary: &'a Path,
+pub struct Launch<'a> {
+    /// Where it runs.
+    pub host: &'a Host,
+    /// Our binary.
+    pub binary: &'a Path,
     /// The verb of our binary.
-    pub(crate) verb: &'static str,
+    pub verb: &'static str,
     /// Its configuration file.
-    pub(crate) config: Value,
+    pub config: Value,
     /// The port at which it is ready once that accepts connections.
-    pub(crate) port: u16,
+    pub port: u16,
     /// Its directory, which it has for itself.
-    pub(crate) dir: PathBuf,
+    pub dir: PathBuf,
 }
 
 impl Program {
@@ -46,7 +48,7 @@ impl Program {
     ///
     /// # Errors
     /// When it doesn't come up; the error says what it said.
-    pub(crate) async fn start(launch: Launch<'_>) -> Result<Self> {
+    pub async fn start(launch: Launch<'_>) -> Result<Self> {
         std::fs::create_dir_all(&launch.dir)?;
         // JSON is YAML.
         std::fs::write(
@@ -76,6 +78,12 @@ impl Program {
     #[must_use]
     pub fn dir(&self) -> &Path {
         &self.dir
+    }
+
+    /// The id of its process while it runs.
+    #[must_use]
+    pub fn id(&self) -> Option<u32> {
+        self.process.as_ref().and_then(Process::id)
     }
 
     /// Everything it has logged.
