@@ -1,11 +1,26 @@
-//! `cargo xtask contract`: a thousand calls of each operation of the manager's REST API, where the tests make a few.
+//! `cargo xtask contract`: thousands of calls of the manager's REST API, where the tests make a few.
 
 use anyhow::Result;
 
 use crate::cargo::{cargo, succeed};
 
-/// Runs it with so many calls of each operation in each phase, made up from this seed.
-pub(crate) fn run(cases: u32, seed: u32) -> Result<String> {
+/// How much is called.
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// Calls of each operation in each phase
+    #[arg(long, default_value_t = 250)]
+    cases: u32,
+    /// Calls of each class of operations (reading, making, changing, replacing, deleting), by each caller, or it fails
+    #[arg(long, default_value_t = 1000)]
+    at_least: u32,
+    /// The same seed is the same calls
+    #[arg(long, default_value_t = 1)]
+    seed: u32,
+}
+
+/// Runs it.
+pub(crate) fn run(arguments: &Arguments) -> Result<String> {
+    let Arguments { cases, at_least, seed } = arguments;
     let mut test = cargo(&[
         "test",
         "--locked",
@@ -16,9 +31,10 @@ pub(crate) fn run(cases: u32, seed: u32) -> Result<String> {
     ]);
     test.args(["--", "schemathesis::", "--nocapture", "--test-threads=1"])
         .env("DRAGONFLY_CONTRACT_CASES", cases.to_string())
+        .env("DRAGONFLY_CONTRACT_AT_LEAST", at_least.to_string())
         .env("DRAGONFLY_CONTRACT_SEED", seed.to_string());
     succeed(test.stdout(std::io::stderr()))?;
     Ok(format!(
-        "contract: every answer to root and to a guest is as described ({cases} cases, seed {seed})"
+        "contract: every answer to root and to a guest is as described ({cases} cases of each operation, seed {seed})"
     ))
 }

@@ -30,14 +30,7 @@ pub(crate) enum Verb {
     /// Check the arrows between the rooms and the size of the files
     Deps,
     /// Call the manager's REST API in every way that its description allows, and in those that it does not
-    Contract {
-        /// Calls of each operation in each phase
-        #[arg(long, default_value_t = 1000)]
-        cases: u32,
-        /// The same seed is the same calls
-        #[arg(long, default_value_t = 1)]
-        seed: u32,
-    },
+    Contract(contract::Arguments),
     /// Write the values in the chart's README anew from values.yaml
     ChartDocs,
     /// Make the Debian package, in `target/deb`
@@ -75,7 +68,7 @@ impl Verb {
             Self::Test { suite } => test::run(suite),
             Self::Bench { words } => bench::run(&words),
             Self::Deps => deps::run(),
-            Self::Contract { cases, seed } => contract::run(cases, seed),
+            Self::Contract(arguments) => contract::run(&arguments),
             Self::ChartDocs => chart::docs(),
             Self::Deb { version } => deb::run(version),
             Self::Image => image::run(),

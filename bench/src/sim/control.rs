@@ -111,6 +111,14 @@ impl World {
             return;
         }
         self.downloads[number as usize].asked = false;
+        self.tell_of(number, || match &answer {
+            Answer::Parents(parents) => {
+                let parents: Vec<String> = parents.iter().map(|parent| self.named(*parent)).collect();
+                format!("is given {}", parents.join(", "))
+            }
+            Answer::Origin => "is sent to the origin".to_owned(),
+            Answer::Refused => "is refused".to_owned(),
+        });
         match answer {
             Answer::Parents(parents) => {
                 self.begin(number);
@@ -143,6 +151,7 @@ impl World {
             return;
         }
         let peer = download.key.clone();
+        self.tell_of(number, || "asks for others".to_owned());
         self.tally.asked_again += 1;
         self.tell(Event::Rescheduled { peer });
     }

@@ -41,6 +41,9 @@ pub(crate) struct Arguments {
     /// Of all seeds, print only the one whose last peer took longest
     #[arg(long)]
     worst: bool,
+    /// Of each row's simulation, tell what befell the peer that took longest
+    #[arg(long)]
+    why: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -73,16 +76,30 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
                 );
                 if !arguments.worst {
                     println!("{outcome}");
+                    arguments.tell(*kind, &outcome);
                 }
                 outcomes.push(outcome);
             }
             let worst = outcomes.iter().max_by(|a, b| a.last.total_cmp(&b.last));
             if let Some(worst) = worst.filter(|_| arguments.worst) {
                 println!("{worst}");
+                arguments.tell(*kind, worst);
             }
         }
     }
     Ok(())
+}
+
+impl Arguments {
+    /// Simulates once more, and tells what befell the one that took longest.
+    fn tell(&self, kind: Kind, outcome: &Outcome) {
+        if self.why {
+            let scenario = kind.scenario(outcome.peers, self.tasks, outcome.seed);
+            let mut world = World::new(scenario, Config::default());
+            world.watched = outcome.slowest;
+            world.run();
+        }
+    }
 }
 
 impl Kind {

@@ -49,6 +49,8 @@ pub(super) struct Outcome {
     pub(super) p50: f64,
     pub(super) p99: f64,
     pub(super) last: f64,
+    /// The download that took longest.
+    pub(super) slowest: Option<u32>,
     /// Bytes that left the origin, per byte that must.
     pub(super) origin: f64,
     pub(super) tally: Tally,
@@ -66,6 +68,14 @@ impl Outcome {
             let place = ((times.len() as f64 * share).ceil() as usize).clamp(1, times.len().max(1)) - 1;
             times.get(place).map_or(f64::NAN, |time| *time as f64 / bound)
         };
+        let slowest = (0..world.downloads.len()).max_by_key(|number| {
+            let download = &world.downloads[*number];
+            let is_peer = download.host >= world.scenario.seeds;
+            download
+                .finished
+                .filter(|_| is_peer)
+                .map(|finished| finished - download.arrived)
+        });
         let asked: BTreeSet<u32> = peers().map(|download| download.task).collect();
         Self {
             scenario,
@@ -79,6 +89,7 @@ impl Outcome {
             p50: at(0.5),
             p99: at(0.99),
             last: at(1.0),
+            slowest: slowest.map(|number| number as u32),
             origin: world.tally.origin_bytes as f64 / (world.scenario.content() * asked.len() as u64) as f64,
             tally: world.tally.clone(),
         }

@@ -148,6 +148,9 @@ impl World {
                 plan.left(piece, &parent);
             }
             download.in_flight -= 1;
+            self.tell_of(child, || {
+                format!("leaves {} with piece {}", self.named(number(&parent)), piece.0)
+            });
             self.network.give_up(now, node, piece.0);
             self.tally.left += 1;
         }
@@ -285,6 +288,13 @@ impl World {
 
     fn landed(&mut self, child: u32, fresh: bool, cargo: Cargo) {
         let piece = cargo.piece;
+        self.tell_of(child, || {
+            let from = cargo
+                .parent
+                .map_or("the origin".to_owned(), |parent| self.named(parent));
+            let took = Duration::from_nanos(self.now - cargo.asked);
+            format!("has piece {piece} of {from} after {:.3} s", took.as_secs_f64())
+        });
         if fresh {
             let parent = cargo
                 .parent
@@ -329,6 +339,7 @@ impl World {
     }
 
     fn failed(&mut self, child: u32, parent: u32, piece: u32) {
+        self.tell_of(child, || format!("gets no piece {piece} of {}", self.named(parent)));
         let key = self.downloads[parent as usize].key.peer.clone();
         let download = &mut self.downloads[child as usize];
         download.in_flight -= 1;

@@ -65,6 +65,7 @@ pub(super) struct Host {
     pub(super) id: HostId,
     pub(super) node: Node,
     pub(super) alive: bool,
+    pub(super) slow: bool,
     pub(super) lies: bool,
     pub(super) downloads: Vec<u32>,
 }
@@ -88,6 +89,8 @@ pub(super) struct World {
     pub(super) tally: Tally,
     /// Downloads of peers that are still expected to end.
     pub(super) open: usize,
+    /// The download whose story is told.
+    pub(super) watched: Option<u32>,
 }
 
 impl World {
@@ -112,6 +115,7 @@ impl World {
             triggers: HashMap::new(),
             tally: Tally::default(),
             open: 0,
+            watched: None,
             scenario,
         };
         for n in 0..world.scenario.seeds + world.scenario.peers {
@@ -135,6 +139,7 @@ impl World {
             id: id.clone(),
             node: self.network.add(up, bandwidth),
             alive: true,
+            slow,
             lies,
             downloads: Vec::new(),
         });
@@ -247,6 +252,25 @@ impl World {
     /// The time as the graph counts it.
     pub(super) fn clock(&self) -> Duration {
         Duration::from_nanos(self.now)
+    }
+
+    /// Tells something of the watched download.
+    pub(super) fn tell_of(&self, download: u32, what: impl FnOnce() -> String) {
+        if self.watched == Some(download) {
+            eprintln!("{:9.3} s  {}", self.clock().as_secs_f64(), what());
+        }
+    }
+
+    /// A download as stories name it, with what is wrong with its host.
+    pub(super) fn named(&self, download: u32) -> String {
+        let host = &self.hosts[self.downloads[download as usize].host as usize];
+        let wrongs = [(host.slow, " (slow)"), (host.lies, " (lies)"), (!host.alive, " (dead)")];
+        let wrongs: String = wrongs
+            .iter()
+            .filter(|(holds, _)| *holds)
+            .map(|(_, word)| *word)
+            .collect();
+        format!("{download}{wrongs}")
     }
 
     /// Whether a download still takes part.

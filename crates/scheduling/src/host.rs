@@ -27,6 +27,8 @@ pub(crate) struct Host {
     /// Children that fetch from it now: the number of edges into its peers.
     pub(crate) uploads: usize,
     goodput: Option<f64>,
+    /// Since when children wait for the first piece that says how well it delivers.
+    untested: Option<Duration>,
     complaints: BTreeSet<HostId>,
     shunned_until: Duration,
     /// Its last sign of life.
@@ -46,6 +48,7 @@ impl Host {
             asked_for: BTreeSet::new(),
             uploads: 0,
             goodput: None,
+            untested: None,
             complaints: BTreeSet::new(),
             shunned_until: Duration::ZERO,
             seen: now,
@@ -138,6 +141,22 @@ impl Host {
         !self.has_slot(slots) || self.shunned(now).is_some()
     }
 
+    /// A child may fetch something from it now.
+    pub(crate) fn put_to_test(&mut self, now: Duration) {
+        self.untested = self.untested.or(Some(now).filter(|_| self.goodput.is_none()));
+    }
+
+    /// It has so many children less.
+    pub(crate) fn end_uploads(&mut self, count: usize) {
+        self.uploads = self.uploads.saturating_sub(count);
+        self.untested = self.untested.filter(|_| self.uploads > 0);
+    }
+
+    /// Since when children wait for its first piece, if they do.
+    pub(crate) fn untested(&self) -> Option<Duration> {
+        self.untested
+    }
+
     /// Bytes per second that children measured, newest pieces first; `None` before the first.
     pub(crate) fn goodput(&self) -> Option<f64> {
         self.goodput
@@ -152,6 +171,7 @@ impl Host {
             return None;
         }
         let speed = length as f64 / cost.as_secs_f64();
+        self.untested = None;
         self.goodput = Some(match self.goodput {
             Some(old) => old + NEWEST * (speed - old),
             None => speed,

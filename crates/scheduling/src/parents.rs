@@ -114,8 +114,8 @@ pub(crate) struct Child<'a> {
 }
 
 impl<'a> Choosing<'a> {
-    /// Looks at a child of the task that needs parents.
-    pub(crate) fn child(&self, id: &PeerId) -> Option<Child<'a>> {
+    /// Looks at a child of the task that needs parents to depend on; it joins a crowd if it is needy or has waited for long.
+    pub(crate) fn child(&self, id: &PeerId, needy: bool) -> Option<Child<'a>> {
         let (id, peer) = self.task.peers.get_key_value(id)?;
         let lineage = if peer.children.is_empty() {
             BTreeSet::new()
@@ -127,9 +127,10 @@ impl<'a> Choosing<'a> {
             peer,
             lineage,
             bond: Bond::Anchor,
-            joins_crowds: peer
-                .wait()
-                .is_some_and(|wait| wait.since + self.config.calm <= self.now),
+            joins_crowds: needy
+                || peer
+                    .wait()
+                    .is_some_and(|wait| wait.since + self.config.calm <= self.now),
         })
     }
 
@@ -211,11 +212,7 @@ impl<'a> Choosing<'a> {
     /// The best parents for a child, each on another host. Compared are a sample of the fit peers in the child's own
     /// data centre and a sample of those outside it.
     pub(crate) fn choose(&self, child: &Child<'a>, random: &mut Random) -> Result<Choice, NoParent> {
-        let start = random.next();
-        let mut found = self.sample(child, Room::Free, start, usize::MAX);
-        if found.is_empty() && child.joins_crowds {
-            found = self.sample(child, Room::Crowded, start, usize::MAX);
-        }
+        let found = self.found(child, random.next(), usize::MAX);
         if found.is_empty() {
             return Err(self.why_none(child));
         }
@@ -225,22 +222,35 @@ impl<'a> Choosing<'a> {
     /// At most `count` peers with which a child that fetches can exchange pieces.
     pub(crate) fn exchange(&self, child: &Child<'a>, count: usize, random: &mut Random) -> Option<Choice> {
         let looks = LOOKS * self.config.limits.filter_parents.max(1);
-        let start = random.next();
-        let mut found = self.sample(child, Room::Free, start, looks);
-        if found.is_empty() && child.joins_crowds {
-            found = self.sample(child, Room::Crowded, start, looks);
-        }
+        let found = self.found(child, random.next(), looks);
         (!found.is_empty() && count > 0).then(|| self.best(child, found, count, random))
     }
 
-    /// Fit peers with this much room, each once, of at most `looks` that are looked at inside the child's data centre and
-    /// outside it.
-    fn sample(&self, child: &Child<'a>, room: Room, start: u64, looks: usize) -> Vec<Rated<'a, &'a PeerId>> {
+    /// Fit peers of the best kind of which there are any. Slow ones come last: it is they who have room, since nobody
+    /// stays with them.
+    fn found(&self, child: &Child<'a>, start: u64, looks: usize) -> Vec<Rated<'a, &'a PeerId>> {
+        let kinds = [(Room::Free, false), (Room::Crowded, false), (Room::Free, true)];
+        let kinds = kinds
+            .into_iter()
+            .filter(|(room, _)| *room == Room::Free || child.joins_crowds);
+        let mut samples = kinds.map(|(room, slow)| self.sample(child, (room, slow), start, looks));
+        samples.find(|sample| !sample.is_empty()).unwrap_or_default()
+    }
+
+    /// Fit peers with this much room on slow hosts or on others, each once, of at most `looks` that are looked at inside
+    /// the child's data centre and outside it.
+    fn sample(
+        &self,
+        child: &Child<'a>,
+        (room, slow): (Room, bool),
+        start: u64,
+        looks: usize,
+    ) -> Vec<Rated<'a, &'a PeerId>> {
         let idc = self.hosts.get(&child.peer.host).map_or("", |host| host.idc());
         let sample = self.config.limits.filter_parents.max(1);
         let fit = |id: &'a PeerId| {
             let (peer, host) = self.fit(child, id).ok()?;
-            Some(Rated {
+            (self.task.is_slow(host, self.now) == slow).then_some(Rated {
                 item: id,
                 peer,
                 host,

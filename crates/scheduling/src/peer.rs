@@ -170,6 +170,11 @@ impl Peer {
         }
     }
 
+    /// Whether it waits for its first piece, and would take more parents for it.
+    pub(crate) fn has_nothing_of_its_parents(&self) -> bool {
+        self.state == State::Fetching && self.ask.listens && self.have.is_empty()
+    }
+
     pub(crate) fn wait(&self) -> Option<Wait> {
         match self.state {
             State::Waiting(wait) => Some(wait),

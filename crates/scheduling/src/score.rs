@@ -25,7 +25,7 @@ pub(crate) fn rate<I>(parents: &mut [Rated<'_, I>], child_host: Option<&Host>, t
         let goodput = host.goodput().map_or(UNMEASURED, |speed| speed / best);
         let taken = host.uploads as f64 / host.slots(config.limits.slots).max(1) as f64;
         let crowded = parent.peer.children.len() as f64 / config.fan_out.max(1) as f64;
-        let load = 1.0 - taken.max(crowded).min(1.0);
+        let load = 1.0 - taken.max(crowded / 2.0).min(1.0);
         parent.score = weights.goodput * goodput
             + weights.load * load
             + weights.pieces * share_held(parent.peer, total)

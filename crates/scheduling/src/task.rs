@@ -1,5 +1,6 @@
 //! A task: one content, the peers that want or have it, and the call to a seed peer that is under way.
 
+use crate::host::Host;
 use crate::peer::{Bond, Peer};
 use crate::pool::Pool;
 use crate::{Content, CredentialsId, TriggerId, Wanted};
@@ -71,11 +72,38 @@ impl Task {
         self.pace = Some(self.pace.map_or(speed, |pace| pace + NEWEST * (speed - pace)));
     }
 
-    /// Whether a host that delivers at this many bytes per second is slow, as things are here.
-    pub(crate) fn is_slow(&self, goodput: Option<f64>) -> bool {
-        goodput
-            .zip(self.pace)
-            .is_some_and(|(goodput, pace)| goodput < pace * SLOW)
+    /// Whether a host is slow, as things are here: it delivers less than others, or nobody has got anything of it for so
+    /// long that it can't deliver much.
+    pub(crate) fn is_slow(&self, host: &Host, now: Duration) -> bool {
+        self.worth(host, now) < 2.0 * SLOW
+    }
+
+    /// What a host is worth as a parent, as things are here: 1 if it delivers what is usual, or was not tried yet.
+    pub(crate) fn worth(&self, host: &Host, now: Duration) -> f64 {
+        match (host.goodput(), self.pace) {
+            (Some(goodput), Some(pace)) => (2.0 * goodput / pace).min(1.0),
+            (None, Some(_)) if self.is_late(host, now) => 0.0,
+            _ => 1.0,
+        }
+    }
+
+    fn is_late(&self, host: &Host, now: Duration) -> bool {
+        self.late()
+            .zip(host.untested())
+            .is_some_and(|(late, since)| since + late <= now)
+    }
+
+    /// How long a piece takes of a parent that is nearly slow; `None` as long as nothing was delivered.
+    pub(crate) fn late(&self) -> Option<Duration> {
+        let Content {
+            length: Some(length),
+            pieces: Some(pieces),
+        } = self.content
+        else {
+            return None;
+        };
+        let seconds = length.div_ceil(u64::from(pieces.max(1))) as f64 / (self.pace? * SLOW);
+        Duration::try_from_secs_f64(seconds).ok()
     }
 
     /// Remembers that the origin refused these credentials.

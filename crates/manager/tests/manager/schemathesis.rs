@@ -1,13 +1,14 @@
 //! The API is as it is described, whatever is sent to it. Schemathesis makes up the calls: a few of each operation here,
-//! a thousand by `cargo xtask contract`.
+//! a thousand of each class by `cargo xtask contract`.
 
 use crate::access::{self, user};
 use crate::room::{Engine, PASSWORD, Room};
 use dragonfly_testkit::schemathesis::{Schemathesis, Trial};
 use std::path::Path;
 
-/// How many calls of each operation `cargo xtask contract` wants, and by which seed.
+/// How many calls of each operation `cargo xtask contract` wants, of each class of them at least, and by which seed.
 const CASES: &str = "DRAGONFLY_CONTRACT_CASES";
+const AT_LEAST: &str = "DRAGONFLY_CONTRACT_AT_LEAST";
 const SEED: &str = "DRAGONFLY_CONTRACT_SEED";
 /// What takes a minute.
 const FEW: u32 = 5;
@@ -36,6 +37,7 @@ async fn judged(room: &Room, caller: Caller) {
                 ("MANAGER", &base),
                 ("MANAGER_USER", caller.name),
                 ("MANAGER_PASSWORD", caller.password),
+                ("MANAGER_CALLS_AT_LEAST", &number(AT_LEAST).unwrap_or(0).to_string()),
             ],
         })
     });

@@ -78,12 +78,18 @@ impl Graph {
         };
         giver.children.insert(child.clone(), bond);
         giver.active = now;
-        let host = giver.host.clone();
+        let (host, has_some) = (
+            giver.host.clone(),
+            giver.state == State::Holding || !giver.have.is_empty(),
+        );
         if let Some(taker) = task.peers.get_mut(child) {
             taker.parents.push((parent.peer.clone(), bond));
         }
         if let Some(host) = self.hosts.get_mut(&host) {
             host.uploads += 1;
+            if has_some {
+                host.put_to_test(now);
+            }
         }
         self.index(parent);
         self.look_at_host(&host);
@@ -130,7 +136,7 @@ impl Graph {
 
     fn free_slots(&mut self, id: &HostId, count: usize) {
         if let Some(host) = self.hosts.get_mut(id).filter(|_| count > 0) {
-            host.uploads -= count.min(host.uploads);
+            host.end_uploads(count);
             self.look_at_host(id);
         }
     }

@@ -2,6 +2,7 @@
 
 use super::Graph;
 use crate::peer::{Peer, State};
+use crate::task::Task;
 use crate::timers::Subject;
 use crate::{Decision, PeerKey, Refusal};
 use dragonfly_model::{HostId, TaskId};
@@ -26,7 +27,7 @@ impl Graph {
 
     fn peer_due(&mut self, key: &PeerKey) {
         let now = self.now;
-        let due = |graph: &Self| graph.peer(key).map(|peer| graph.due_of(peer));
+        let due = |graph: &Self| graph.peer(key).map(|peer| graph.due_of(key, peer));
         let Some(peer) = self.peer_mut(key) else {
             return;
         };
@@ -57,6 +58,8 @@ impl Graph {
                     });
                 }
             }
+        } else if self.peer(key).is_some_and(Peer::has_nothing_of_its_parents) {
+            self.changed.thin.insert(key.clone());
         }
         self.arm_peer(key);
     }
@@ -96,7 +99,8 @@ impl Graph {
         self.arm_host(id);
     }
 
-    fn due_of(&self, peer: &Peer) -> Duration {
+    fn due_of(&self, key: &PeerKey, peer: &Peer) -> Duration {
+        let silent = peer.active + self.config.piece_timeout;
         match peer.state {
             State::Waiting(wait) => {
                 let calm = wait.since + self.config.calm;
@@ -105,12 +109,23 @@ impl Graph {
             }
             State::BackToSource { started: false, .. } => peer.active + self.config.grant_timeout,
             State::Holding => peer.active + self.config.peer_ttl,
-            State::Announced | State::Fetching | State::BackToSource { .. } => peer.active + self.config.piece_timeout,
+            State::Fetching if peer.has_nothing_of_its_parents() => {
+                let late = self.tasks.get(&key.task).and_then(Task::late);
+                silent.min(self.next_look(peer.active, late.unwrap_or(self.config.calm)))
+            }
+            State::Announced | State::Fetching | State::BackToSource { .. } => silent,
         }
     }
 
+    /// When to look again at somebody who waits `since` then: after `first`, twice that, and so on.
+    fn next_look(&self, since: Duration, first: Duration) -> Duration {
+        let waits = std::iter::successors(Some(first.max(Duration::from_millis(1))), |wait| wait.checked_mul(2));
+        let mut looks = waits.map(|wait| since + wait);
+        looks.find(|at| *at > self.now).unwrap_or(Duration::MAX)
+    }
+
     pub(super) fn arm_peer(&mut self, key: &PeerKey) {
-        let Some(due) = self.peer(key).map(|peer| self.due_of(peer)) else {
+        let Some(due) = self.peer(key).map(|peer| self.due_of(key, peer)) else {
             return;
         };
         let peer = self

@@ -1,7 +1,6 @@
 //! What peers say of themselves.
 
 use super::Graph;
-use crate::host::Host;
 use crate::peer::{Peer, Stage, State};
 use crate::task::Task;
 use crate::{Decision, FinishedPiece, PeerKey, Refusal, Registration, Wanted};
@@ -69,12 +68,15 @@ impl Graph {
         peer.have.insert(piece.number);
         peer.active = now;
         peer.progress = true;
-        let host = peer.host.clone();
+        let (host, is_parent) = (peer.host.clone(), !peer.children.is_empty());
         if let Some(parent) = &piece.parent {
             peer.blocks.clear(parent);
         }
         if let Some(host) = self.hosts.get_mut(&host) {
             host.seen = now;
+            if is_parent {
+                host.put_to_test(now);
+            }
         }
         if let Some(parent) = piece.parent.as_ref() {
             self.parent_delivered(key, parent, piece);
@@ -87,10 +89,12 @@ impl Graph {
     /// All children of a parent that turns out to be slow look for others, and not only the one that has waited for its
     /// piece to the end.
     fn help_children_of_slow(&mut self, parent: &PeerKey, host: &HostId) {
-        let goodput = self.hosts.get(host).and_then(Host::goodput);
-        let Some(task) = self.tasks.get(&parent.task).filter(|task| task.is_slow(goodput)) else {
+        let (Some(task), Some(host)) = (self.tasks.get(&parent.task), self.hosts.get(host)) else {
             return;
         };
+        if !task.is_slow(host, self.now) {
+            return;
+        }
         let children = task.peers.get(&parent.peer).map(|peer| peer.children.keys());
         let children = children.into_iter().flatten().map(|child| parent.sibling(child));
         self.changed.thin.extend(children);
@@ -128,6 +132,7 @@ impl Graph {
         if let Some(host) = self.hosts.get_mut(&parent_host) {
             host.complain(&child_host, now);
         }
+        self.changed.thin.insert(key.clone());
         self.look_at_host(&parent_host);
         // A host without a free slot is closed already, and opens again only when it is shunned no longer, too.
         self.arm_host(&parent_host);

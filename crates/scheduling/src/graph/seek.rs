@@ -7,6 +7,8 @@ use crate::pool::Room;
 use crate::{Decision, GrantReason, Parked, PeerKey, Refusal};
 use dragonfly_model::{PeerId, Priority, TaskId};
 
+/// A child that has a share of the content should have this many times the share of its parents.
+const NEEDY: usize = 3;
 /// How many children without a good parent are helped at once when somebody has room.
 const HELPED: usize = 2;
 
@@ -34,7 +36,7 @@ impl Graph {
     /// Looks for an answer to a waiting child: parents, a seed peer that is asked, a grant. `Some` if it waits on.
     pub(super) fn seek(&mut self, key: &PeerKey) -> Option<Parked> {
         self.peer(key)?.wait()?;
-        match self.choose(key)? {
+        match self.choose(key, false)? {
             Ok(choice) => {
                 self.give_parents(key, choice);
                 None
@@ -52,10 +54,10 @@ impl Graph {
         })
     }
 
-    fn choose(&mut self, key: &PeerKey) -> Option<Result<Choice, NoParent>> {
+    fn choose(&mut self, key: &PeerKey, needy: bool) -> Option<Result<Choice, NoParent>> {
         let mut random = self.random.clone();
         let choosing = self.choosing(&key.task)?;
-        let choice = choosing.choose(&choosing.child(&key.peer)?, &mut random);
+        let choice = choosing.choose(&choosing.child(&key.peer, needy)?, &mut random);
         self.random = random;
         Some(choice)
     }
@@ -83,9 +85,7 @@ impl Graph {
     }
 
     /// Finds more parents for a child that fetches and takes some that it did not ask for: others to depend on if it has
-    /// none any more, else peers to exchange pieces with. Those that are slow do not count, but as many slow ones as good
-    /// ones are enough. A child without any good one may join a crowd: that costs each of the others little, and would
-    /// cost the child everything. To let those join that have a good one already would crowd the first holders.
+    /// none any more, else peers to exchange pieces with.
     pub(super) fn thicken(&mut self, key: &PeerKey) {
         let takes_more = |peer: &&Peer| peer.state == State::Fetching && peer.ask.listens;
         let Some(peer) = self.peer(key).filter(takes_more) else {
@@ -102,10 +102,11 @@ impl Graph {
         if missing == 0 {
             return;
         }
+        let needy = self.is_needy(key, good);
         let (choice, bond) = if is_loose {
-            (self.choose(key).and_then(Result::ok), Bond::Anchor)
+            (self.choose(key, needy).and_then(Result::ok), Bond::Anchor)
         } else {
-            (self.exchange(key, missing, good == 0), Bond::Exchange)
+            (self.exchange(key, missing, needy), Bond::Exchange)
         };
         let found = choice.as_ref().map_or(0, |choice| choice.parents.len());
         if let Some(task) = self.tasks.get_mut(&key.task) {
@@ -126,19 +127,35 @@ impl Graph {
         }
     }
 
-    /// How many of a child's parents are not slow.
+    /// Whether a child with so many good parents may join a crowd. Without any it may: that costs each of the others
+    /// little, and would cost the child everything. Else the more it has of the content, the more good parents it should
+    /// have had on the way; to let those join that have only begun would crowd the first holders.
+    fn is_needy(&self, key: &PeerKey, good: usize) -> bool {
+        let total = self.tasks.get(&key.task).and_then(|task| task.content.pieces);
+        let has = self.peer(key).map_or(0, |peer| peer.have.len());
+        good == 0
+            || total.is_some_and(|total| {
+                u64::from(has) * (NEEDY * self.config.parents) as u64 >= u64::from(total) * good as u64
+            })
+    }
+
+    /// How many good parents a child has. Those that are slow count for less, and those that failed it a moment ago for
+    /// nothing.
     fn good_parents(&self, key: &PeerKey) -> usize {
-        let Some(task) = self.tasks.get(&key.task) else {
+        let Some((task, peer)) = self
+            .tasks
+            .get(&key.task)
+            .and_then(|task| Some((task, task.peers.get(&key.peer)?)))
+        else {
             return 0;
         };
-        let is_good = |parent: &PeerId| {
+        let worth = |parent: &PeerId| {
             let host = task.peers.get(parent).and_then(|parent| self.hosts.get(&parent.host));
-            host.is_some_and(|host| !task.is_slow(host.goodput()))
+            let failed = peer.blocks.obstacle(parent, || true, self.now).is_some();
+            host.filter(|_| !failed).map_or(0.0, |host| task.worth(host, self.now))
         };
-        let peer = task.peers.get(&key.peer);
-        peer.map_or(0, |peer| {
-            peer.parents.iter().filter(|(parent, _)| is_good(parent)).count()
-        })
+        let worth: f64 = peer.parents.iter().map(|(parent, _)| worth(parent)).sum();
+        worth.round() as usize
     }
 
     /// Finds parents for some of those who have no good one, now that somebody has room.
@@ -241,7 +258,7 @@ impl Graph {
 
     /// A child's deadline has come: it goes to the origin, or waits for what it may still hope for, or is refused.
     pub(super) fn deadline(&mut self, key: &PeerKey, wait: Wait) {
-        let none = match self.choose(key) {
+        let none = match self.choose(key, false) {
             None => return,
             Some(Ok(choice)) => return self.give_parents(key, choice),
             Some(Err(none)) => none,
@@ -295,7 +312,7 @@ impl Graph {
                 return;
             }
             let fit = self.choosing(&parent.task).and_then(|choosing| {
-                let child = choosing.child(&child.peer)?;
+                let child = choosing.child(&child.peer, false)?;
                 Some(choosing.fit(&child, &parent.peer).map(|_| ()))
             });
             match fit {
@@ -337,7 +354,7 @@ impl Graph {
         let children = self.waiting(task);
         let mut found = false;
         for child in &children {
-            if let Some(Ok(choice)) = self.choose(child) {
+            if let Some(Ok(choice)) = self.choose(child, false) {
                 self.give_parents(child, choice);
                 found = true;
             }
