@@ -28,6 +28,7 @@ const PAGES: RouteObject[] = [
   { path: 'roles', lazy: () => import('@/pages/roles/RoleList') },
   { path: 'roles/:name', lazy: () => import('@/pages/roles/RolePage') },
   { path: 'tokens', lazy: () => import('@/pages/tokens/TokenList') },
+  { path: 'providers', lazy: () => import('@/pages/providers/ProviderList') },
   { path: 'audits', lazy: () => import('@/pages/audits/AuditList') },
   { path: 'profile', lazy: () => import('@/pages/session/Profile') },
   { path: '*', element: <Missing /> },
