@@ -66,6 +66,7 @@ export function Component() {
                     miw={220}
                     aria-label={t(`tasks.${form.values.by}`)}
                     placeholder={t(`tasks.${form.values.by}`)}
+                    inputWrapperOrder={['input', 'error', 'description']}
                     description={form.values.by === 'digest' ? t('tasks.digestHelp') : undefined}
                     required
                     {...form.getInputProps('text')}
