@@ -1,6 +1,7 @@
 import { expect, test } from '@playwright/test';
 import { readFileSync } from 'node:fs';
 import type { components } from '../src/api/schema';
+import { largeTrace } from './otlp';
 import { file, pull } from './pull';
 import { call, signIn } from './root';
 
@@ -127,7 +128,7 @@ test('nothing is asked of anybody but the manager, and no inline script may run'
   expect(policy).not.toContain('unsafe-inline');
   expect(policy).not.toContain('unsafe-eval');
   await signIn(page);
-  for (const path of ['/topology', '/jobs', '/kept', '/audits']) {
+  for (const path of ['/topology', '/jobs', '/downloads', '/kept', '/audits']) {
     await page.goto(path);
     await expect(page.getByRole('heading', { level: 1 })).toBeVisible();
     await page.waitForLoadState('networkidle');
@@ -259,4 +260,24 @@ test('an identity provider is made, offered to who signs in, and removed', async
   await page.getByRole('button', { name: `Delete: ${name}` }).click();
   await page.getByRole('alertdialog').getByRole('button', { name: 'Delete' }).click();
   await expect(page.getByRole('button', { name: `Delete: ${name}` })).toBeHidden();
+});
+
+test('a download of thousands of steps is gone through with few of them in the page', async ({ page }) => {
+  await signIn(page);
+  const { id, message } = largeTrace(5000);
+  const headers = { 'content-type': 'application/x-protobuf' };
+  const kept = await page.request.post('/v1/traces', { data: message, headers });
+  expect(kept.status()).toBe(200);
+  await page.goto(`/downloads/${id}`);
+  const tree = page.getByRole('tree');
+  const step = (number: number) => tree.getByRole('treeitem', { name: new RegExp(`^step ${number}\\b`) });
+  await expect(step(0)).toHaveAttribute('aria-selected', 'true');
+  await tree.focus();
+  await page.keyboard.press('End');
+  await expect(step(5000)).toBeInViewport();
+  await expect(step(5000)).toHaveAttribute('aria-selected', 'true');
+  await expect(tree).toHaveAttribute('aria-activedescendant', (await step(5000).getAttribute('id')) ?? '');
+  expect(await tree.getByRole('treeitem').count()).toBeLessThan(100);
+  await page.keyboard.press('Home');
+  await expect(step(0)).toBeInViewport();
 });

@@ -1,6 +1,7 @@
 import { Alert, Button, Stack } from '@mantine/core';
 import { IconRefresh } from '@tabler/icons-react';
 import { useQuery } from '@tanstack/react-query';
+import { useMemo } from 'react';
 import { useTranslation } from 'react-i18next';
 import { useParams } from 'react-router';
 import { trace, type Trace } from '@/api/traces';
@@ -15,7 +16,7 @@ import { Panel } from '@/components/Panel';
 import { StateMark } from '@/components/StateMark';
 import { TextLink } from '@/components/TextLink';
 import { Sources } from './Sources';
-import { failureOf, summaryOf, textOf } from './story';
+import { failureOf, summaryOf, textOf, type Summary } from './story';
 import { Waterfall } from './Waterfall';
 
 /** One pull: what it was, where its bytes came from, and what happened when. */
@@ -23,7 +24,7 @@ export function Component() {
   const { t } = useTranslation();
   const { id = '' } = useParams();
   const query = useQuery(trace(id));
-  const found = query.data && summaryOf(query.data);
+  const found = useMemo(() => query.data && summaryOf(query.data), [query.data]);
   return (
     <>
       <PageHeader
@@ -41,15 +42,14 @@ export function Component() {
           </Button>
         }
       />
-      <Loaded query={query}>{(shown) => <Shown trace={shown} />}</Loaded>
+      <Loaded query={query}>{(shown) => found && <Shown trace={shown} summary={found} />}</Loaded>
     </>
   );
 }
 
-function Shown({ trace: shown }: { trace: Trace }) {
+function Shown({ trace: shown, summary }: { trace: Trace; summary: Summary }) {
   const { t } = useTranslation();
   const mayFind = useMay('read', 'jobs');
-  const summary = summaryOf(shown);
   const failures = [...new Set(shown.spans.map(failureOf).filter((why) => why !== undefined))];
   const task = shown.spans.map(({ tags }) => textOf(tags, 'dragonfly.task.id')).find(Boolean);
   return (

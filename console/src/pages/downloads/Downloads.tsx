@@ -1,5 +1,6 @@
 import { Alert, Paper, Stack, Text } from '@mantine/core';
 import { useQuery } from '@tanstack/react-query';
+import { useMemo } from 'react';
 import { useTranslation } from 'react-i18next';
 import { useSearchParams } from 'react-router';
 import { Refused } from '@/api/refused';
@@ -58,7 +59,8 @@ export function Component() {
 
 function Found({ found: { traces, warnings }, isWhole }: { found: FoundTraces; isWhole: boolean }) {
   const { t } = useTranslation();
-  const rows = traces.map(summaryOf).sort((one, other) => other.start - one.start);
+  // They may have very many spans.
+  const rows = useMemo(() => traces.map(summaryOf).sort((one, other) => other.start - one.start), [traces]);
   const columns: Column<Summary>[] = [
     {
       title: t('downloads.what'),
@@ -67,7 +69,7 @@ function Found({ found: { traces, warnings }, isWhole }: { found: FoundTraces; i
           <TextLink to={`/downloads/${row.id}`} fw={600} lineClamp={2} className="breaks">
             {row.subject}
           </TextLink>
-          <Text size="xs" c="dimmed" className="breaks">
+          <Text size="xs" c="dimmed" className="breaks" lineClamp={2}>
             {row.hosts.join(', ')}
           </Text>
         </Stack>
