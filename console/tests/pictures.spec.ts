@@ -10,7 +10,7 @@ test.use({ viewport: { width: 1280, height: 800 }, colorScheme: 'light', context
 
 test('the pages that the documents show can be taken pictures of', async ({ page }) => {
   page.setDefaultTimeout(10_000);
-  const picture = (name: string) => page.screenshot({ path: join(FOLDER, `${name}.png`) });
+  const picture = (name: string) => page.screenshot({ path: join(FOLDER, `${name}.png`), animations: 'disabled' });
   await signIn(page);
   const { id } = await pull(page.context());
   await page.goto('/topology');

@@ -55,6 +55,8 @@ export function SearchForm({ initial, busy, onSearch }: Props) {
           <TextInput label={t('downloads.longest')} placeholder="1m" {...form.getInputProps('longest')} />
           <Textarea
             label={t('downloads.tags')}
+            description={t('blocks.onePerLine')}
+            inputWrapperOrder={['label', 'input', 'error', 'description']}
             placeholder="error=true"
             autosize
             maxRows={6}
