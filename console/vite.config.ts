@@ -18,6 +18,6 @@ export default defineConfig({
     assetsInlineLimit: 0,
     chunkSizeWarningLimit: 700,
   },
-  server: { proxy: { '/api': manager } },
+  server: { proxy: { '/api': manager, '/jaeger': manager } },
   test: { include: ['src/**/*.test.ts'], environment: 'node' },
 });

@@ -1,6 +1,8 @@
 import { expect, test } from '@playwright/test';
 import { readFileSync } from 'node:fs';
 import type { components } from '../src/api/schema';
+import { largeTrace } from './otlp';
+import { file, pull } from './pull';
 import { call, signIn } from './root';
 
 type Schemas = components['schemas'];
@@ -93,6 +95,8 @@ test('a guest sees what he may not change, without the means, and is refused', a
   for (const control of ['Edit', 'Delete']) {
     await expect(guest.getByRole('main').getByText(control, { exact: true })).toBeHidden();
   }
+  await expect(guest.getByRole('link', { name: 'Identity providers' })).toBeHidden();
+  expect((await call(context, 'GET', '/api/v1/oauth')).status()).toBe(403);
   const refused = await call(context, 'POST', '/api/v1/clusters', { name: own('not') });
   expect(refused.status()).toBe(403);
   await context.close();
@@ -124,7 +128,7 @@ test('nothing is asked of anybody but the manager, and no inline script may run'
   expect(policy).not.toContain('unsafe-inline');
   expect(policy).not.toContain('unsafe-eval');
   await signIn(page);
-  for (const path of ['/topology', '/jobs', '/kept', '/audits']) {
+  for (const path of ['/topology', '/jobs', '/downloads', '/kept', '/audits']) {
     await page.goto(path);
     await expect(page.getByRole('heading', { level: 1 })).toBeVisible();
     await page.waitForLoadState('networkidle');
@@ -151,10 +155,7 @@ test('nothing is asked of anybody but the manager, and no inline script may run'
 });
 
 test('a file is preheated, found at its holders and deleted everywhere', async ({ page }) => {
-  const url = process.env.DRAGONFLY_FILE;
-  if (!url) {
-    throw new Error('DRAGONFLY_FILE must be the URL of a file that the cluster’s peers may fetch');
-  }
+  const url = file();
   await signIn(page);
   await page.goto('/jobs/new');
   await page.getByText('Files', { exact: true }).click();
@@ -181,4 +182,102 @@ test('a file is preheated, found at its holders and deleted everywhere', async (
     await find();
     await expect(page.getByText('No host holds it.')).toBeVisible({ timeout: 5_000 });
   }).toPass({ timeout: 30_000 });
+});
+
+test('a download is found by its URL and shown step by step', async ({ page }) => {
+  await signIn(page);
+  const { id } = await pull(page.context());
+  await page.goto('/downloads');
+  // As it was asked for; what may be a secret is in no trace.
+  await page.getByLabel('URL').fill(`${file()}?signature=secret`);
+  await page.getByLabel('At most').selectOption('500');
+  await page.getByRole('button', { name: 'Search' }).click();
+  const link = page.getByRole('table').locator(`a[href="/downloads/${id}"]`);
+  await expect(link).toHaveText(file());
+  await link.click();
+  await expect(page.getByRole('heading', { level: 1, name: 'Download' })).toBeVisible();
+  await expect(page.getByText(/^(origin|seed peers|peers) \d/).first()).toBeVisible();
+
+  const tree = page.getByRole('tree');
+  const items = tree.getByRole('treeitem');
+  await expect(items.filter({ hasText: /^Piece \d+ from/ }).first()).toBeVisible();
+  const below = items.filter({ hasText: /^Download/ });
+  await tree.focus();
+  await page.keyboard.press('ArrowLeft');
+  await expect(below).toBeHidden();
+  await page.keyboard.press('ArrowRight');
+  await expect(below).toBeVisible();
+  await page.keyboard.press('ArrowDown');
+  await page.keyboard.press('Home');
+  await page.keyboard.press('Enter');
+  const dialog = page.getByRole('dialog', { name: 'Request' });
+  await expect(dialog.getByText('http.url')).toBeVisible();
+  // A link to this very step.
+  await page.reload();
+  await expect(dialog.getByText('http.url')).toBeVisible();
+  await page.keyboard.press('Escape');
+  await expect(dialog).toBeHidden();
+  await expect(page).toHaveURL(new RegExp(`/downloads/${id}$`));
+});
+
+test('a search that finds nothing says so, and one that can’t be meant is not asked', async ({ page }) => {
+  await signIn(page);
+  await page.goto('/downloads?url=%2Fnobody%2Fasked%2Ffor%2Fthis');
+  await expect(page.getByText('No such download.')).toBeVisible();
+  await page.getByLabel('Shortest step').fill('soon');
+  await page.getByRole('button', { name: 'Search' }).click();
+  await expect(page.getByText('Must be a time such as 100ms or 1.5s')).toBeVisible();
+  await expect(page).toHaveURL(/\?url=%2Fnobody%2Fasked%2Ffor%2Fthis$/);
+  await page.goto('/downloads/0123456789abcdef0123456789abcdef');
+  await expect(page.getByRole('alert').getByText('trace not found')).toBeVisible();
+});
+
+test('an identity provider is made, offered to who signs in, and removed', async ({ browser, page }) => {
+  await signIn(page);
+  const name = own('idp');
+  await page.goto('/providers');
+  await page.getByRole('button', { name: 'Add provider' }).click();
+  const dialog = page.getByRole('dialog');
+  await dialog.getByLabel('Name').fill(name);
+  await dialog.getByLabel('Client ID').fill('console');
+  await dialog.getByRole('textbox', { name: 'Client secret' }).fill('s3cret');
+  await dialog.getByRole('button', { name: 'Save' }).click();
+  await expect(dialog.getByText('Is needed, unless the name is github or google')).toBeVisible();
+  await dialog.getByLabel('Issuer').fill('https://id.example');
+  await dialog.getByLabel('Return URL').fill('https://manager.example/callback');
+  await dialog.getByRole('button', { name: 'Save' }).click();
+  await expect(page.getByRole('row', { name }).getByText('https://id.example')).toBeVisible();
+
+  const context = await browser.newContext();
+  const other = await context.newPage();
+  await other.goto('/signin');
+  await expect(other.getByRole('link', { name: `Sign in with ${name}` })).toHaveAttribute(
+    'href',
+    `/api/v1/users/signin/${name}`,
+  );
+  await context.close();
+
+  await page.getByRole('button', { name: `Delete: ${name}` }).click();
+  await page.getByRole('alertdialog').getByRole('button', { name: 'Delete' }).click();
+  await expect(page.getByRole('button', { name: `Delete: ${name}` })).toBeHidden();
+});
+
+test('a download of thousands of steps is gone through with few of them in the page', async ({ page }) => {
+  await signIn(page);
+  const { id, message } = largeTrace(5000);
+  const headers = { 'content-type': 'application/x-protobuf' };
+  const kept = await page.request.post('/v1/traces', { data: message, headers });
+  expect(kept.status()).toBe(200);
+  await page.goto(`/downloads/${id}`);
+  const tree = page.getByRole('tree');
+  const step = (number: number) => tree.getByRole('treeitem', { name: new RegExp(`^step ${number}\\b`) });
+  await expect(step(0)).toHaveAttribute('aria-selected', 'true');
+  await tree.focus();
+  await page.keyboard.press('End');
+  await expect(step(5000)).toBeInViewport();
+  await expect(step(5000)).toHaveAttribute('aria-selected', 'true');
+  await expect(tree).toHaveAttribute('aria-activedescendant', (await step(5000).getAttribute('id')) ?? '');
+  expect(await tree.getByRole('treeitem').count()).toBeLessThan(100);
+  await page.keyboard.press('Home');
+  await expect(step(0)).toBeInViewport();
 });

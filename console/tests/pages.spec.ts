@@ -1,5 +1,6 @@
 import AxeBuilder from '@axe-core/playwright';
 import { expect, test, type Page } from '@playwright/test';
+import { pull } from './pull';
 import { signIn } from './root';
 
 const PAGES = [
@@ -17,6 +18,10 @@ const PAGES = [
   '/jobs',
   '/jobs/new',
   '/tasks',
+  '/tasks?by=digest',
+  '/downloads',
+  '/downloads?tags=error%3Dtrue&since=900&limit=500',
+  '/downloads/0123456789abcdef0123456789abcdef',
   '/kept',
   '/kept?keeping=persistent-tasks',
   '/applications',
@@ -26,6 +31,7 @@ const PAGES = [
   '/roles',
   '/roles/guest',
   '/tokens',
+  '/providers',
   '/audits',
   '/profile',
   '/nowhere',
@@ -38,10 +44,11 @@ test.beforeEach(async ({ page }) => {
 
 for (const colorScheme of ['light', 'dark'] as const) {
   test(`every page is accessible and fits 360 pixels in ${colorScheme} colours`, async ({ page }) => {
-    test.setTimeout(240_000);
+    test.setTimeout(360_000);
     await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
     await page.setViewportSize({ width: 360, height: 740 });
-    for (const path of PAGES) {
+    const { id, span } = await pull(page.context());
+    for (const path of [...PAGES, `/downloads/${id}`, `/downloads/${id}?at=${span}`]) {
       await open(page, path);
       const { violations } = await new AxeBuilder({ page }).analyze();
       const found = violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(' | ')}`);

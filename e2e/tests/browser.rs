@@ -13,7 +13,7 @@ use dragonfly_testkit::up::{Options, Up, as_url};
 use dragonfly_testkit::{client, process};
 
 /// Every page is looked at twice, in both themes.
-const WITHIN: Duration = Duration::from_secs(600);
+const WITHIN: Duration = Duration::from_secs(900);
 
 fn console() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../console")
@@ -53,6 +53,7 @@ async fn every_page_of_the_console_is_accessible_and_what_operators_do_there_wor
     tests
         .env("DRAGONFLY_CONSOLE", &rest)
         .env("DRAGONFLY_FILE", &file)
+        .env("DRAGONFLY_PROXY", up.proxy(0))
         .env("DRAGONFLY_PASSWORD_FILE", &up.cluster().root.password_file)
         .env("CHROMIUM", CHROMIUM.1);
     let said = process::output(tests, WITHIN).await.unwrap();

@@ -24,6 +24,7 @@ export function user(id: number) {
   return queryOptions({
     queryKey: [USERS, id],
     queryFn: () => data(api.GET('/api/v1/users/{id}', { params: { path: { id } } })),
+    ...LIVE,
   });
 }
 
@@ -31,6 +32,7 @@ export function userRoles(id: number) {
   return queryOptions({
     queryKey: [USERS, id, ROLES],
     queryFn: () => data(api.GET('/api/v1/users/{id}/roles', { params: { path: { id } } })),
+    ...LIVE,
   });
 }
 
@@ -69,6 +71,7 @@ export async function endSession(id: number, session: string): Promise<void> {
 export const roleList = queryOptions({
   queryKey: [ROLES],
   queryFn: () => data(api.GET('/api/v1/roles')),
+  ...LIVE,
 });
 
 /** Each right of a role as role, object and action. */
@@ -76,6 +79,7 @@ export function role(name: string) {
   return queryOptions({
     queryKey: [ROLES, name],
     queryFn: () => data(api.GET('/api/v1/roles/{role}', { params: { path: { role: name } } })),
+    ...LIVE,
   });
 }
 

@@ -13,7 +13,8 @@ export class Refused extends Error {
 
   static async by(response: Response): Promise<Refused> {
     const body: unknown = await response.json().catch(() => undefined);
-    const message = text(body, 'message') ?? text(body, 'errors') ?? `${response.status} ${response.statusText}`;
+    const message =
+      text(body, 'message') ?? text(body, 'errors') ?? listed(body) ?? `${response.status} ${response.statusText}`;
     return new Refused(message, response.status, text(body, 'code'));
   }
 }
@@ -26,6 +27,12 @@ export function isSignedOut(error: unknown): boolean {
 /** Whether asking again can't help: the request itself is refused. */
 export function isFinal(error: unknown): boolean {
   return error instanceof Refused && error.status < 500 && error.status !== 429;
+}
+
+/** Jaeger's query API says why in a list. */
+function listed(body: unknown): string | undefined {
+  const errors: unknown = typeof body === 'object' && body !== null ? Reflect.get(body, 'errors') : undefined;
+  return Array.isArray(errors) ? text(errors[0], 'msg') : undefined;
 }
 
 function text(body: unknown, field: string): string | undefined {

@@ -24,7 +24,11 @@ export function PageHeader({ title, text, mark, actions }: Props) {
           </Title>
           {mark}
         </Group>
-        {text && <Text c="dimmed">{text}</Text>}
+        {text && (
+          <Text c="dimmed" className="breaks">
+            {text}
+          </Text>
+        )}
       </Box>
       {actions && <Group gap="xs">{actions}</Group>}
     </Group>

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { bytes, distance, percent } from './format';
+import { bytes, distance, duration, percent } from './format';
 
 it('shows bytes in the unit that suits them', () => {
   expect([0, 1023, 1024, 1536, 100 * 1024, 64 * 1024 ** 2].map(bytes)).toEqual([
@@ -22,4 +22,10 @@ it('says how far away a moment is', () => {
 it('counts nothing of nothing as nothing', () => {
   expect(percent(0, 0)).toBe(0);
   expect(percent(1, 3)).toBe(33);
+});
+
+it('shows durations in the unit that suits them', () => {
+  expect(
+    [0, 999, 1000, 12_345, 999_400, 999_600, 2_345_678, 59_949_999, 59_950_000, 125_000_000].map(duration),
+  ).toEqual(['0 µs', '999 µs', '1.00 ms', '12.3 ms', '999 ms', '1.00 s', '2.35 s', '59.9 s', '1 min 0 s', '2 min 5 s']);
 });

@@ -22,6 +22,19 @@ export function distance(moment: Date, now: Date, language: string): string {
   return new Intl.RelativeTimeFormat(language, { numeric: 'auto' }).format(Math.trunc(seconds / length), unit);
 }
 
+/** Microseconds with three digits at most, but for minutes. */
+export function duration(micros: number): string {
+  if (micros < 1000) {
+    return `${Math.round(micros)} µs`;
+  }
+  if (micros < 59_950_000) {
+    const [value, unit] = micros < 999_500 ? [micros / 1000, 'ms'] : [micros / 1_000_000, 's'];
+    return `${value.toFixed(value < 9.995 ? 2 : value < 99.95 ? 1 : 0)} ${unit}`;
+  }
+  const seconds = Math.round(micros / 1_000_000);
+  return `${Math.floor(seconds / 60)} min ${seconds % 60} s`;
+}
+
 export function percent(part: number, whole: number): number {
   return whole === 0 ? 0 : Math.round((part / whole) * 100);
 }

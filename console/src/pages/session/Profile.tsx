@@ -3,6 +3,7 @@ import { useForm } from '@mantine/form';
 import { useQuery } from '@tanstack/react-query';
 import { useTranslation } from 'react-i18next';
 import { USERS, updateUser, user, type User } from '@/api/access';
+import { signInWays } from '@/api/providers';
 import { useSession } from '@/app/session';
 import { Loaded } from '@/components/Loaded';
 import { PageHeader } from '@/components/PageHeader';
@@ -11,6 +12,7 @@ import { Submit } from '@/forms/Submit';
 import { useAction } from '@/forms/useAction';
 import { SessionsPanel } from '../users/SessionsPanel';
 import { PasswordForm } from './PasswordForm';
+import { Ways } from './Ways';
 
 export function Component() {
   const { t } = useTranslation();
@@ -26,9 +28,22 @@ export function Component() {
         <Panel title={t('session.change')}>
           <PasswordForm session={session} />
         </Panel>
+        <Connect />
         <SessionsPanel userId={session.user_id} />
       </Stack>
     </>
+  );
+}
+
+function Connect() {
+  const { t } = useTranslation();
+  const ways = useQuery(signInWays).data ?? [];
+  return (
+    ways.length > 0 && (
+      <Panel title={t('profile.connect')} text={t('profile.connectText')}>
+        <Ways label={(name) => t('profile.connectTo', { name })} />
+      </Panel>
+    )
   );
 }
 

@@ -7,6 +7,7 @@ import { Submit } from '@/forms/Submit';
 import { useAction } from '@/forms/useAction';
 import { Entrance } from './Entrance';
 import { inside } from './inside';
+import { Ways } from './Ways';
 
 export function Component() {
   const { t } = useTranslation();
@@ -41,6 +42,7 @@ export function Component() {
           <Submit label={t('session.submit')} busy={enter.isPending} error={enter.error} />
         </Stack>
       </form>
+      <Ways label={(name) => t('session.by', { name })} />
     </Entrance>
   );
 }

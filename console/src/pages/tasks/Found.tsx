@@ -1,8 +1,10 @@
 import { Alert, Loader, Group, Text } from '@mantine/core';
 import { useTranslation } from 'react-i18next';
 import { hasEnded, type Job } from '@/api/jobs';
+import { useMay } from '@/app/session';
 import { Rows } from '@/components/DataTable';
 import { Empty } from '@/components/Empty';
+import { LinkButton } from '@/components/LinkButton';
 import { Loaded } from '@/components/Loaded';
 import { Panel } from '@/components/Panel';
 import { TextLink } from '@/components/TextLink';
@@ -21,7 +23,12 @@ export function Found({ id }: { id: number }) {
         <Panel
           title={t('tasks.holders')}
           text={subject(job)}
-          actions={job.type === 'get_task' && job.state === 'SUCCESS' && <DeleteTask job={job} />}
+          actions={
+            <Group gap="xs">
+              <Downloads job={job} />
+              {job.type === 'get_task' && job.state === 'SUCCESS' && <DeleteTask job={job} />}
+            </Group>
+          }
         >
           {hasEnded(job.state) ? (
             <Holders job={job} />
@@ -34,6 +41,21 @@ export function Found({ id }: { id: number }) {
         </Panel>
       )}
     </Loaded>
+  );
+}
+
+/** The way to the pulls of a task, where its ID is known. */
+function Downloads({ job: { args } }: { job: Job }) {
+  const { t } = useTranslation();
+  const mayRead = useMay('read', 'traces');
+  const id = 'task_id' in args ? args.task_id : '';
+  if (!mayRead || !id) {
+    return null;
+  }
+  return (
+    <LinkButton variant="default" to={`/downloads?tags=${encodeURIComponent(`dragonfly.task.id=${id}`)}`}>
+      {t('tasks.downloads')}
+    </LinkButton>
   );
 }
 

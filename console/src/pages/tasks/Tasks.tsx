@@ -8,9 +8,10 @@ import { useMay } from '@/app/session';
 import { Failure } from '@/components/Failure';
 import { PageHeader } from '@/components/PageHeader';
 import { Panel } from '@/components/Panel';
+import { told } from '@/forms/problem';
 import { useAction } from '@/forms/useAction';
 import { Found } from './Found';
-import { searchJob, type SearchBy } from './search';
+import { badSearch, searchJob, type SearchBy } from './search';
 
 interface SearchValues {
   by: SearchBy;
@@ -19,21 +20,25 @@ interface SearchValues {
 
 const WAYS = [
   { value: 'url', label: 'tasks.byUrl' },
+  { value: 'digest', label: 'tasks.byDigest' },
   { value: 'id', label: 'tasks.byId' },
   { value: 'image', label: 'tasks.byImage' },
 ] as const;
 
-/** Searches a content among all hosts. The search is a job, whose id stands in the address. */
+/** Searches a content among all hosts. The search is a job, whose id stands in the address; another page may say there what to search. */
 export function Component() {
   const { t } = useTranslation();
   const maySearch = useMay('change', 'jobs');
   const [params, setParams] = useSearchParams();
   const job = Number(params.get('job'));
   const form = useForm<SearchValues>({
-    initialValues: { by: 'url', text: '' },
+    initialValues: {
+      by: WAYS.find(({ value }) => value === params.get('by'))?.value ?? 'url',
+      text: params.get('text') ?? '',
+    },
     validateInputOnChange: true,
     validate: {
-      text: (value, { by }) => (by === 'id' && !/^[0-9a-f]{64}$/i.test(value.trim()) ? t('tasks.badId') : null),
+      text: (value, { by }) => told(t, (text: string) => badSearch(by, text))(value),
     },
   });
   const search = useAction({
@@ -61,6 +66,8 @@ export function Component() {
                     miw={220}
                     aria-label={t(`tasks.${form.values.by}`)}
                     placeholder={t(`tasks.${form.values.by}`)}
+                    inputWrapperOrder={['input', 'error', 'description']}
+                    description={form.values.by === 'digest' ? t('tasks.digestHelp') : undefined}
                     required
                     {...form.getInputProps('text')}
                   />

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import type { Schemas } from '@/api/client';
-import { holders, imageHolders, searchJob } from './search';
+import { badSearch, holders, imageHolders, searchJob } from './search';
 
 function work(result: Schemas['WorkResult']): Schemas['WorkState'] {
   return {
@@ -46,5 +46,20 @@ it('counts an image’s layers that are whole', () => {
 
 it('asks for a task by what is known of it', () => {
   expect(searchJob('id', 'ab').args).toEqual({ task_id: 'ab' });
+  expect(searchJob('digest', `sha256:${'Ab'.repeat(32)}`).args).toEqual({ task_id: 'ab'.repeat(32) });
+  expect(searchJob('digest', `ghcr.io/a/b@sha512:${'0'.repeat(128)}`).args).toEqual({ task_id: '0'.repeat(128) });
   expect(searchJob('image', 'nginx').type).toBe('get_image_distribution');
+});
+
+it('refuses what can be no digest and no ID', () => {
+  const hex = '0'.repeat(64);
+  expect([badSearch('id', ` ${hex} `), badSearch('digest', `sha256:${hex}`), badSearch('url', 'x')]).toEqual([
+    null,
+    null,
+    null,
+  ]);
+  for (const bad of [hex, `md5:${hex}`, `sha512:${hex}`, `sha256:${hex}0`]) {
+    expect(badSearch('digest', bad)).not.toBeNull();
+  }
+  expect(badSearch('id', `${hex}0`)).not.toBeNull();
 });

@@ -1,6 +1,7 @@
 import '@xyflow/react/dist/style.css';
 import { useComputedColorScheme } from '@mantine/core';
-import { Background, Controls, ReactFlow, type Edge } from '@xyflow/react';
+import { Background, Controls, ReactFlow, useReactFlow, type Edge } from '@xyflow/react';
+import { useEffect } from 'react';
 import { useTranslation } from 'react-i18next';
 import classes from './Graph.module.css';
 import type { Line, Spot } from './layout';
@@ -10,6 +11,15 @@ interface Props {
   spots: Spot[];
   lines: Line[];
   onToggle: (cluster: number) => void;
+}
+
+/** Keeps all in sight: members are drawn when they have been read, and clusters are opened and closed. */
+function Fit({ count }: { count: number }) {
+  const { fitView } = useReactFlow();
+  useEffect(() => {
+    void fitView({ maxZoom: 1 });
+  }, [count, fitView]);
+  return null;
 }
 
 /** Draws spots and lines; what a spot offers are ordinary buttons and links. */
@@ -35,8 +45,6 @@ export function Graph({ spots, lines, onToggle }: Props) {
         edges={edges}
         nodeTypes={NODE_TYPES}
         colorMode={scheme}
-        fitView
-        fitViewOptions={{ maxZoom: 1 }}
         minZoom={0.1}
         nodesDraggable={false}
         nodesConnectable={false}
@@ -46,6 +54,7 @@ export function Graph({ spots, lines, onToggle }: Props) {
         preventScrolling={false}
         zoomOnScroll={false}
       >
+        <Fit count={spots.length} />
         <Background />
         <Controls showInteractive={false} />
       </ReactFlow>
