@@ -1,7 +1,7 @@
 //! The command line: one binary, its verbs, and the names of the links under which it acts as one of them.
 
 use crate::version::VERSION;
-use crate::{dfctl, dfget, dfinit, program, up};
+use crate::{dfcache, dfctl, dfget, dfinit, program, up};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::ffi::OsString;
 use std::path::Path;
@@ -23,6 +23,9 @@ pub(crate) enum Verb {
     /// Download a file through the dfdaemon of this host
     #[command(display_name = "dfget", after_help = DFGET_EXAMPLES)]
     Dfget(Box<dfget::Args>),
+    /// Put files into the cluster that it shall keep by itself, and get them out on any host
+    #[command(display_name = "dfcache", after_help = dfcache::EXAMPLES)]
+    Dfcache(Box<dfcache::Args>),
     /// Ask a manager, and tell it what to do
     #[command(display_name = "dfctl", after_help = dfctl::EXAMPLES)]
     Dfctl(Box<dfctl::Args>),
@@ -52,6 +55,7 @@ impl Verb {
         match self {
             Verb::Up(_) | Verb::Completions { .. } => "dragonfly",
             Verb::Dfget(_) => "dfget",
+            Verb::Dfcache(_) => "dfcache",
             Verb::Dfctl(_) => "dfctl",
             Verb::Dfinit(_) => "dfinit",
             Verb::Dfdaemon(_) => "dfdaemon",
@@ -62,7 +66,15 @@ impl Verb {
 }
 
 /// Links of these names act as the verb of the same name.
-const LINKS: [&str; 6] = ["dfget", "dfctl", "dfinit", "dfdaemon", "scheduler", "manager"];
+const LINKS: [&str; 7] = [
+    "dfget",
+    "dfcache",
+    "dfctl",
+    "dfinit",
+    "dfdaemon",
+    "scheduler",
+    "manager",
+];
 
 /// Sets the environment variables of a program's flags, whose names start with the program's.
 macro_rules! with_env {

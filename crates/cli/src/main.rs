@@ -3,10 +3,12 @@
 mod authority;
 mod command;
 mod console;
+mod dfcache;
 mod dfctl;
 mod dfget;
 mod dfinit;
 mod failure;
+mod local;
 mod program;
 mod programs;
 mod up;
@@ -65,6 +67,7 @@ async fn run(verb: Verb) -> Result<(), Failure> {
     match verb {
         Verb::Up(args) => Box::pin(up::run(args, cancel)).await,
         Verb::Dfget(args) => Box::pin(dfget::run(*args, cancel)).await,
+        Verb::Dfcache(args) => Box::pin(dfcache::run(*args, cancel)).await,
         Verb::Dfctl(args) => Box::pin(dfctl::run(*args, cancel)).await,
         Verb::Dfdaemon(args) => Box::pin(program::main::<Peer>(args, |_| {}, cancel)).await,
         Verb::Scheduler(args) => Box::pin(program::main::<Scheduler>(args, |_| {}, cancel)).await,

@@ -1,11 +1,15 @@
 //! What this host asks and tells the scheduler of tasks that the cluster keeps.
 
-use super::{Cluster, SchedulerClient, timed};
+use super::{CALL_TIMEOUT, Cluster, SchedulerClient, within};
 use dragonfly_api::PeerIds;
 use dragonfly_api::common::PersistentCacheTask;
 use dragonfly_api::scheduler::*;
 use dragonfly_model::{PeerId, TaskId};
+use std::time::Duration;
 use tonic::{Code, Response, Status};
+
+/// Longest wait for the end of a deletion: the scheduler tells each host that has the task, and waits for those that don't answer.
+const DROP_TIMEOUT: Duration = Duration::from_secs(20);
 
 impl Cluster {
     /// What the responsible scheduler knows of a task.
@@ -14,7 +18,7 @@ impl Cluster {
             host_id: self.own_id(),
             task_id: task.to_string(),
         };
-        self.ask(task, |mut client| {
+        self.ask(task, CALL_TIMEOUT, |mut client| {
             let request = request.clone();
             async move { client.stat_persistent_cache_task(request).await }
         })
@@ -27,7 +31,7 @@ impl Cluster {
             host_id: self.own_id(),
             task_id: task.to_string(),
         };
-        self.ask(task, |mut client| {
+        self.ask(task, DROP_TIMEOUT, |mut client| {
             let request = request.clone();
             async move { client.delete_persistent_cache_task(request).await }
         })
@@ -41,7 +45,7 @@ impl Cluster {
             task_id: task.to_string(),
             peer_id: peer.to_string(),
         };
-        let told = self.ask(task, |mut client| {
+        let told = self.ask(task, CALL_TIMEOUT, |mut client| {
             let request = request.clone();
             async move { client.delete_persistent_cache_peer(request).await }
         });
@@ -53,7 +57,7 @@ impl Cluster {
 
     pub(crate) async fn upload_started(&self, request: UploadPersistentCacheTaskStartedRequest) -> Result<(), Status> {
         let task = TaskId::parse(&request.task_id).map_err(|error| Status::invalid_argument(error.to_string()))?;
-        self.ask(&task, |mut client| {
+        self.ask(&task, CALL_TIMEOUT, |mut client| {
             let request = request.clone();
             async move { client.upload_persistent_cache_task_started(request).await }
         })
@@ -66,7 +70,7 @@ impl Cluster {
             task_id: ids.task.to_string(),
             peer_id: ids.peer.to_string(),
         };
-        self.ask(&ids.task, |mut client| {
+        self.ask(&ids.task, CALL_TIMEOUT, |mut client| {
             let request = request.clone();
             async move { client.upload_persistent_cache_task_finished(request).await }
         })
@@ -80,7 +84,7 @@ impl Cluster {
             peer_id: ids.peer.to_string(),
             description: Some(reason),
         };
-        self.ask(&ids.task, |mut client| {
+        self.ask(&ids.task, CALL_TIMEOUT, |mut client| {
             let request = request.clone();
             async move { client.upload_persistent_cache_task_failed(request).await }
         })
@@ -93,16 +97,16 @@ impl Cluster {
 
     /// Asks the scheduler on whose place of the ring the task is: no other knows it. One that does not know this host is told of
     /// it first.
-    async fn ask<T, F>(&self, task: &TaskId, call: impl Fn(SchedulerClient) -> F) -> Result<T, Status>
+    async fn ask<T, F>(&self, task: &TaskId, limit: Duration, call: impl Fn(SchedulerClient) -> F) -> Result<T, Status>
     where
         F: Future<Output = Result<Response<T>, Status>>,
     {
         let scheduler = self.schedulers_of(task).into_iter().next();
         let scheduler = scheduler.ok_or_else(|| Status::unavailable("no scheduler answers"))?;
-        match timed(call(scheduler.client.clone())).await {
+        match within(limit, call(scheduler.client.clone())).await {
             Err(status) if status.code() == Code::FailedPrecondition => {
                 self.reannounce(&scheduler).await?;
-                timed(call(scheduler.client)).await
+                within(limit, call(scheduler.client)).await
             }
             answer => answer,
         }
