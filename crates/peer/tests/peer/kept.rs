@@ -1,19 +1,23 @@
 //! Contents that the cluster keeps: put in by one peer, fetched from those that have them.
 
+use super::api::channel_of;
 use super::rig::{MIB, Options, PATIENCE, TestPeer, whole};
 use super::scheduler::{Book, TestScheduler};
 use dragonfly_api::common::{Download, PersistentCacheTask};
+use dragonfly_api::dfdaemon::dfdaemon_download_client::DfdaemonDownloadClient;
 use dragonfly_api::dfdaemon::download_persistent_cache_task_response::Response as Part;
 use dragonfly_api::dfdaemon::*;
 use dragonfly_api::ext::dfdaemon_client::DfdaemonClient;
 use dragonfly_api::ext::import_persistent_cache_task_request::Part as Sent;
 use dragonfly_api::ext::{ImportHeader, ImportPersistentCacheTaskRequest};
+use dragonfly_api::kept::CONTENT_DIGEST;
 use dragonfly_model::CachedContent;
 use dragonfly_service::grpc::{Timeouts, connect_unix};
 use dragonfly_testkit::content::Content;
 use dragonfly_testkit::origin::{Origin, Resource};
 use std::time::Duration;
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Status};
 
@@ -110,13 +114,18 @@ impl TestPeer {
         tasks.map(|task| (task.task_id, task.persistent)).collect()
     }
 
-    /// Whether anything of the task is on its disk.
-    async fn has(&self, task: &str) -> bool {
+    /// What of the task is on its disk.
+    async fn stat(&self, task: &str) -> Result<StatLocalTaskResponse, Status> {
         let request = StatLocalTaskRequest {
             task_id: task.to_owned(),
             remote_ip: None,
         };
-        self.client().await.stat_local_task(request).await.is_ok()
+        let stat = self.client().await.stat_local_task(request).await;
+        stat.map(tonic::Response::into_inner)
+    }
+
+    async fn has(&self, task: &str) -> bool {
+        self.stat(task).await.is_ok()
     }
 
     /// Waits until nothing of the task is on its disk.
@@ -158,6 +167,9 @@ async fn a_file_is_put_in_replicated_and_fetched_by_another_when_the_first_is_go
 
     assert_eq!(c.export(&id).await.unwrap(), bytes);
     assert_eq!(c.keeps().await, [(id.clone(), false)]);
+    // It has checked the whole by the digest that the importer found, from parent to child.
+    let digest = format!("sha256:{}", Content::new(1, bytes.len() as u64).sha256());
+    assert_eq!(c.stat(&id).await.unwrap().response_header[CONTENT_DIGEST], digest);
     scheduler.hears_of(&id, "c").await;
     // What it has as a cache becomes an obligation, by either way in which a scheduler says so.
     scheduler.oblige(&id, "c").await.unwrap();
@@ -288,13 +300,13 @@ async fn an_import_whose_caller_goes_is_taken_back() {
     let id = id_of(&bytes, None);
     let (send, queue) = mpsc::channel(1);
     let mut tools = a.tools().await;
-    let importing = tokio::spawn(async move { tools.import_persistent_cache_task(ReceiverStream::new(queue)).await });
+    let mut importing = JoinSet::new();
+    importing.spawn(async move { tools.import_persistent_cache_task(ReceiverStream::new(queue)).await });
     for part in parts(header(&bytes), &bytes[..2 * MIB as usize]) {
         send.send(part).await.unwrap();
     }
     scheduler.until("it began", |book| book.kept.contains_key(&id)).await;
-    importing.abort();
-    drop(importing.await);
+    importing.shutdown().await;
     scheduler
         .until("it failed", |book| book.kept[&id].task.state == "Failed")
         .await;
@@ -340,17 +352,21 @@ async fn a_content_with_an_origin_and_a_kept_one_do_not_take_each_others_place()
     a.stop().await;
 }
 
-#[tokio::test]
-async fn dragonflys_own_tool_names_a_path_if_it_runs_as_the_daemon_does() {
-    let (_scheduler, [a]) = cluster(["a"]).await;
-    let bytes = bytes(10, 2 * MIB);
-    let path = a.output("file");
-    std::fs::write(&path, &bytes).unwrap();
-    let request = UploadPersistentCacheTaskRequest {
+/// Dragonfly's own call for a file with these bytes.
+fn of_path(peer: &TestPeer, bytes: &[u8]) -> UploadPersistentCacheTaskRequest {
+    let path = peer.output("file");
+    std::fs::write(&path, bytes).unwrap();
+    UploadPersistentCacheTaskRequest {
         path: path.to_str().unwrap().to_owned(),
         tag: Some("v1".to_owned()),
         ..upload()
-    };
+    }
+}
+
+#[tokio::test]
+async fn a_path_or_a_wish_that_makes_no_sense_is_refused_by_its_name() {
+    let (_scheduler, [a]) = cluster(["a"]).await;
+    let request = of_path(&a, &bytes(10, MIB));
     let mut client = a.client().await;
     for (wrong, word) in [
         (
@@ -385,8 +401,36 @@ async fn dragonflys_own_tool_names_a_path_if_it_runs_as_the_daemon_does() {
         let error = client.upload_persistent_cache_task(wrong).await.unwrap_err();
         assert!(error.message().contains(word), "{error}");
     }
-    let task = client.upload_persistent_cache_task(request).await.unwrap().into_inner();
+    a.stop().await;
+}
+
+#[tokio::test]
+async fn dragonflys_own_tool_names_a_path_if_it_runs_as_the_daemon_does() {
+    let (_scheduler, [a]) = cluster(["a"]).await;
+    let bytes = bytes(10, 2 * MIB);
+    let request = of_path(&a, &bytes);
+    let mut client = a.client().await;
+    let task = client
+        .upload_persistent_cache_task(request.clone())
+        .await
+        .unwrap()
+        .into_inner();
     assert_eq!(task.id, id_of(&bytes, Some("v1")));
+    // Another user names none, whoever may read the file, but has its own bytes taken.
+    let other = channel_of(65_534, &a.addresses.socket).await;
+    let named = UploadPersistentCacheTaskRequest {
+        tag: Some("v2".to_owned()),
+        ..request.clone()
+    };
+    let status = DfdaemonDownloadClient::new(other.clone())
+        .upload_persistent_cache_task(named)
+        .await;
+    assert_eq!(status.unwrap_err().code(), Code::PermissionDenied);
+    let sending = tokio_stream::iter(parts(header(&bytes), &bytes));
+    DfdaemonClient::new(other)
+        .import_persistent_cache_task(sending)
+        .await
+        .unwrap();
     // And may have it written to one.
     let output = a.output("copy");
     let request = DownloadPersistentCacheTaskRequest {
