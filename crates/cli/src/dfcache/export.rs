@@ -48,8 +48,25 @@ pub(super) struct Args {
     digest: Option<Digest>,
 
     /// Let the bytes come over the socket even where dfdaemon could write the file itself
-    #[arg(long, env = "DFCACHE_EXPORT_TRANSFER_FROM_DFDAEMON")]
+    #[arg(
+        long,
+        env = "DFCACHE_EXPORT_TRANSFER_FROM_DFDAEMON",
+        conflicts_with = "force_hard_link"
+    )]
     transfer_from_dfdaemon: bool,
+
+    /// Make the output a hard link to dfdaemon's cache, or fail. Dragonfly's own dfdaemon refuses it: whoever writes to the
+    /// file later would damage the cache
+    #[arg(long, env = "DFCACHE_EXPORT_FORCE_HARD_LINK")]
+    force_hard_link: bool,
+
+    /// Name of the application with which it was put in; the scheduler knows it, too
+    #[arg(long, env = "DFCACHE_EXPORT_APPLICATION")]
+    application: Option<String>,
+
+    /// The tag with which it was put in; the scheduler knows it, too
+    #[arg(long, env = "DFCACHE_EXPORT_TAG")]
+    tag: Option<String>,
 
     /// Give up after this time
     #[arg(long, value_name = "TIME", default_value = "2h", value_parser = humantime::parse_duration, env = "DFCACHE_EXPORT_TIMEOUT")]
@@ -158,13 +175,19 @@ pub(super) async fn run(args: &Args) -> Result<Report, Failure> {
 
 /// Where the daemon runs as this user it may write the file, and needs not copy its blocks where the file system can share them.
 async fn fetch(args: &Args, local: &mut Local, part: &mut Part, progress: &Progress) -> Result<Received, Failure> {
-    if !args.transfer_from_dfdaemon && runs_as_us(&args.of.socket).await {
+    let may_write = async || !args.transfer_from_dfdaemon && runs_as_us(&args.of.socket).await;
+    if args.force_hard_link || may_write().await {
         let way = Way::File(part.delivery().map_err(failed)?);
         match attempt(args, local, (part, way), progress).await {
             Ok(received) if part.take_delivery(received.length).map_err(failed)? => return Ok(received),
+            Ok(_) if args.force_hard_link => {
+                return Err(Failure::new(
+                    "dfdaemon linked its cache to a path that is not the same here; leave --force-hard-link out",
+                ));
+            }
             // It sees other files than we do, in a container say, or may not write here. It has the pieces now.
             Ok(_) => {}
-            Err(Broken::Status(status)) if may_be_the_path(&status) => {}
+            Err(Broken::Status(status)) if !args.force_hard_link && may_be_the_path(&status) => {}
             Err(broken) => return Err(broken.told(args)),
         }
         progress.restart();
@@ -211,6 +234,9 @@ async fn attempt(
         task_id: args.id.clone(),
         output_path,
         need_piece_content,
+        force_hard_link: args.force_hard_link,
+        application: args.application.clone(),
+        tag: args.tag.clone(),
         timeout: Some(dragonfly_api::duration(args.timeout)),
         // The delivery's name is ours; one that a killed dfcache left there is of no value.
         overwrite: true,

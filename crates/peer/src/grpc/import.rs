@@ -13,7 +13,7 @@ use dragonfly_api::ext::dfdaemon_server::Dfdaemon;
 use dragonfly_api::ext::import_persistent_cache_task_request::Part;
 use dragonfly_api::ext::{ImportHeader, ImportPersistentCacheTaskRequest};
 use dragonfly_model::{CachedContent, TaskId, task_id_of_text};
-use futures::StreamExt;
+use futures::stream::{self, StreamExt};
 use std::io;
 use std::path::Path;
 use std::time::Duration;
@@ -25,6 +25,8 @@ use tonic::{Request, Response, Status, Streaming};
 
 /// For how long a task may be kept, as in Dragonfly.
 const TTL: std::ops::RangeInclusive<Duration> = Duration::from_secs(300)..=Duration::from_secs(7 * 24 * 3600);
+/// How long a caller may take for the next bytes.
+const SILENCE: Duration = Duration::from_secs(60);
 /// Bytes that are read at once.
 const CHUNK: usize = 1 << 20;
 
@@ -51,11 +53,17 @@ impl Dfdaemon for ImportService {
             _ => return Err(Status::invalid_argument("the first message must be the header")),
         };
         let import = of_header(&header)?;
-        let bytes = parts.map(|part| match part.map(|part| part.part) {
-            Ok(Some(Part::Content(bytes))) => Ok(bytes.into()),
-            Ok(_) => Err(io::Error::other("a message without content")),
-            // The caller's own words are no news to it.
-            Err(_) => Err(io::ErrorKind::ConnectionAborted.into()),
+        let bytes = stream::unfold(parts, |mut parts| async move {
+            let sent = tokio::time::timeout(SILENCE, parts.next()).await;
+            let bytes = match sent.map(|sent| sent.map(|part| part.map(|part| part.part))) {
+                Ok(None) => return None,
+                Ok(Some(Ok(Some(Part::Content(bytes))))) => Ok(bytes.into()),
+                Ok(Some(Ok(_))) => Err(io::Error::other("a message without content")),
+                // What a caller does to its own call is no news to it.
+                Ok(Some(Err(_))) => Err(io::ErrorKind::ConnectionAborted.into()),
+                Err(_) => Err(io::ErrorKind::TimedOut.into()),
+            };
+            Some((bytes, parts))
         });
         put_in(&self.context, import, bytes.boxed()).await.map(Response::new)
     }

@@ -49,6 +49,21 @@ fn header(bytes: &[u8]) -> ImportHeader {
     }
 }
 
+/// The header of bytes with a tag, and the id that they make.
+pub(crate) fn tagged(bytes: &[u8], tag: &str) -> (ImportHeader, String) {
+    let id = id_of(bytes, Some(tag));
+    let upload = UploadPersistentCacheTaskRequest {
+        tag: Some(tag.to_owned()),
+        ..upload()
+    };
+    let header = ImportHeader {
+        upload: Some(upload),
+        task_id: Some(id.clone()),
+        ..header(bytes)
+    };
+    (header, id)
+}
+
 /// The messages of an import.
 fn parts(header: ImportHeader, bytes: &[u8]) -> Vec<ImportPersistentCacheTaskRequest> {
     let content = bytes.chunks(MIB as usize).map(|chunk| Sent::Content(chunk.to_vec()));
@@ -67,14 +82,14 @@ impl TestPeer {
         DfdaemonClient::new(connect_unix(&self.addresses.socket, timeouts).await.unwrap())
     }
 
-    async fn import(&self, header: ImportHeader, bytes: &[u8]) -> Result<PersistentCacheTask, Status> {
+    pub(crate) async fn import(&self, header: ImportHeader, bytes: &[u8]) -> Result<PersistentCacheTask, Status> {
         let sending = tokio_stream::iter(parts(header, bytes));
         let mut tools = self.tools().await;
         let put = tokio::time::timeout(PATIENCE, tools.import_persistent_cache_task(sending)).await;
         put.expect("it hangs").map(tonic::Response::into_inner)
     }
 
-    async fn export(&self, task: &str) -> Result<Vec<u8>, Status> {
+    pub(crate) async fn export(&self, task: &str) -> Result<Vec<u8>, Status> {
         let request = DownloadPersistentCacheTaskRequest {
             task_id: task.to_owned(),
             need_piece_content: true,
