@@ -590,6 +590,7 @@ async fn a_file_that_is_put_in_has_its_replicas_and_comes_out_whole_when_its_imp
     };
     assert_eq!(keeper.told(&["dfcache", "ls"])[0]["persistent"], true);
     assert_eq!(other.told(&["dfcache", "ls"]), json!([]));
+    assert_eq!(keeper.told(&["dfctl", "task", "ls"]), json!([]));
 
     importer.process.take().unwrap().kill().await.unwrap();
     let copy = other.dir.path().join("copy.bin");

@@ -198,6 +198,18 @@ async fn a_file_is_put_in_replicated_and_fetched_by_another_when_the_first_is_go
 }
 
 #[tokio::test]
+async fn a_file_of_no_bytes_is_a_file() {
+    let (scheduler, [a, b]) = cluster(["a", "b"]).await;
+    let id = a.import(header(b""), b"").await.unwrap().id;
+    assert_eq!(a.export(&id).await.unwrap(), b"");
+    scheduler.replicate(&id, "b").await.unwrap();
+    assert_eq!(b.keeps().await, [(id.clone(), true)]);
+    assert_eq!(b.export(&id).await.unwrap(), b"");
+    a.stop().await;
+    b.stop().await;
+}
+
+#[tokio::test]
 async fn a_peer_that_restarts_still_keeps_what_it_must() {
     let (scheduler, [a, b]) = cluster(["a", "b"]).await;
     let bytes = bytes(2, 5 * MIB);
@@ -206,7 +218,9 @@ async fn a_peer_that_restarts_still_keeps_what_it_must() {
     assert!(b.export(&id).await.is_err());
     let a = TestPeer::start_in(dir, Options::peer("a").of(&[scheduler.addr])).await;
     assert_eq!(a.keeps().await, [(id.clone(), true)]);
-    scheduler.has_hosts(2).await;
+    let port = i32::from(a.addresses.upload.port());
+    let is_back = |book: &Book| book.hosts.get("127.0.0.1-a").is_some_and(|host| host.port == port);
+    scheduler.until("it is back", is_back).await;
     assert_eq!(b.export(&id).await.unwrap(), bytes);
     // The scheduler is away: what is here is here.
     scheduler.kill().await;

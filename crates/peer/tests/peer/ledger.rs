@@ -170,6 +170,18 @@ impl Shared {
                 _ => false,
             };
             if asks {
+                if self
+                    .change(|book| book.stat(&message.task_id))
+                    .is_ok_and(|task| task.content_length == 0)
+                {
+                    let empty = Answer::EmptyPersistentCacheTaskResponse(EmptyPersistentCacheTaskResponse {});
+                    let response = Some(empty);
+                    answers
+                        .send(Ok(AnnouncePersistentCachePeerResponse { response }))
+                        .await
+                        .ok();
+                    continue;
+                }
                 let parents = self.change(|book| book.parents(&message, &blocked));
                 if parents.is_empty() {
                     let nobody = Status::failed_precondition("no candidate parents found");
