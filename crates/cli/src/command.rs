@@ -1,5 +1,6 @@
 //! The command line: one binary, its verbs, and the names of the links under which it acts as one of them.
 
+use crate::console;
 use crate::version::VERSION;
 use crate::{dfcache, dfctl, dfget, dfinit, program, up};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -108,6 +109,13 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Cli {
     let link = arguments.first().is_some_and(is_link);
     let matches = command().multicall(link).get_matches_from(arguments);
     Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+}
+
+/// Prints a shell's completions.
+pub(crate) fn complete(shell: clap_complete::Shell) {
+    let mut text = Vec::new();
+    clap_complete::generate(shell, &mut command(), "dragonfly", &mut text);
+    console::say(&String::from_utf8_lossy(&text));
 }
 
 fn is_link(name: &OsString) -> bool {

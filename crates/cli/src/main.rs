@@ -38,16 +38,12 @@ fn main() -> ExitCode {
 }
 
 fn start(verb: Verb) -> Result<(), Failure> {
-    if let Verb::Completions { shell } = verb {
-        let mut text = Vec::new();
-        clap_complete::generate(shell, &mut command::command(), "dragonfly", &mut text);
-        console::say(&String::from_utf8_lossy(&text));
-        return Ok(());
-    }
-    if let Verb::Dfinit(args) = &verb {
-        return dfinit::run(args);
-    }
     let verb = match verb {
+        Verb::Completions { shell } => {
+            command::complete(shell);
+            return Ok(());
+        }
+        Verb::Dfinit(args) => return dfinit::run(&args),
         Verb::Manager(args) => match args.verb {
             Some(program::ManagerVerb::Ca(ca)) => return authority::run(ca),
             None => Verb::Manager(args),
