@@ -16,7 +16,7 @@ chmod 1777 "$root/tmp"
 
 strip -o "$root/usr/local/bin/dragonfly" "$binary"
 chmod 755 "$root/usr/local/bin/dragonfly"
-for name in manager scheduler dfdaemon dfget dfctl dfinit; do
+for name in manager scheduler dfdaemon dfget dfcache dfctl dfinit; do
     ln -s dragonfly "$root/usr/local/bin/$name"
 done
 

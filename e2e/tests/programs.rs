@@ -5,7 +5,7 @@
 
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
 use dragonfly_e2e::{Caller, dfget, succeeded};
@@ -18,6 +18,7 @@ use dragonfly_testkit::process::{Process, Ready, own_loopback};
 use dragonfly_testkit::registry::{Login, Registry, Transport};
 use dragonfly_testkit::up::{Options, Up, binary};
 use serde_json::{Map, Value, json};
+use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
 
 const WITHIN: Duration = Duration::from_secs(30);
@@ -131,6 +132,20 @@ impl Host {
         let mut command = Command::new(binary().unwrap());
         command.arg("dfget").arg("--endpoint").arg(self.socket());
         command
+    }
+
+    /// Runs `dfcache` or another tool of this host's dfdaemon.
+    fn tool(&self, arguments: &[&str]) -> Output {
+        let mut command = Command::new(binary().unwrap());
+        command.args(arguments).arg("--endpoint").arg(self.socket());
+        command.output().unwrap()
+    }
+
+    /// What such a tool prints as JSON.
+    fn told(&self, arguments: &[&str]) -> Value {
+        let output = self.tool(&[arguments, &["--output", "json"]].concat());
+        assert!(output.status.success(), "{arguments:?}: {output:?}");
+        serde_json::from_slice(&output.stdout).unwrap()
     }
 
     async fn stop(&mut self) {
@@ -529,4 +544,84 @@ async fn a_pull_is_found_by_its_url_where_everything_is_one_process_and_nobody_n
         assert!(output.status.success() && said.contains(expected), "{said}");
     }
     assert_eq!(up.stop().await.unwrap().code(), Some(0));
+}
+
+/// Calls again and again until something is there.
+async fn until<T>(what: &str, look: impl Fn() -> Option<T>) -> T {
+    let end = Instant::now() + WITHIN;
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(Instant::now() < end, "never: {what}");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_is_put_in_has_its_replicas_and_comes_out_whole_when_its_importer_is_killed() {
+    let [mut manager, mut scheduler] = [(); 2].map(|()| Host::new());
+    manager.run_manager().await;
+    scheduler.run_scheduler(&manager).await;
+    let mut peers = [(); 3].map(|()| Host::new());
+    for peer in &mut peers {
+        peer.run_dfdaemon(Some(&manager), false).await;
+    }
+    let [importer, b, c] = &mut peers;
+    let content = Content::new(90, LENGTH as u64).bytes(0, LENGTH);
+    let file = importer.dir.path().join("model.bin");
+    std::fs::write(&file, &content).unwrap();
+    let import = ["dfcache", "import", file.to_str().unwrap(), "--tag", "v1"];
+    // Until the peer has found the scheduler.
+    let id = until("it is put in", || {
+        let output = importer.tool(&import);
+        let said = String::from_utf8(output.stdout).unwrap();
+        output.status.success().then(|| said.trim().to_owned())
+    });
+    let id = id.await;
+    until("two hosts keep it", || {
+        let stat = importer.told(&["dfcache", "stat", &id]);
+        (stat["currentPersistentReplicaCount"] == 2).then_some(())
+    })
+    .await;
+    let (keeper, other) = match b.told(&["dfcache", "ls"])[0]["id"] == id.as_str() {
+        true => (b, c),
+        false => (c, b),
+    };
+    assert_eq!(keeper.told(&["dfcache", "ls"])[0]["persistent"], true);
+    assert_eq!(other.told(&["dfcache", "ls"]), json!([]));
+    assert_eq!(keeper.told(&["dfctl", "task", "ls"]), json!([]));
+
+    importer.process.take().unwrap().kill().await.unwrap();
+    let copy = other.dir.path().join("copy.bin");
+    let digest = format!("sha256:{}", hex::encode(Sha256::digest(&content)));
+    let export = [
+        "dfcache",
+        "export",
+        &id,
+        "-O",
+        copy.to_str().unwrap(),
+        "--digest",
+        &digest,
+    ];
+    let output = other.tool(&export);
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(std::fs::read(&copy).unwrap(), content);
+    let again = other.tool(&export);
+    assert_eq!(again.status.code(), Some(1), "{again:?}");
+    let held = other.told(&["dfctl", "persistent-cache-task", "stat", &id]);
+    assert_eq!(
+        (&held["state"], &held["contentLength"]),
+        (&json!("complete"), &json!(LENGTH))
+    );
+
+    assert!(other.tool(&["dfcache", "rm", &id]).status.success());
+    for peer in [&mut *keeper, &mut *other] {
+        assert_eq!(peer.told(&["dfcache", "ls"]), json!([]));
+        assert_eq!(peer.tool(&["dfcache", "stat", &id]).status.code(), Some(1));
+        peer.stop().await;
+    }
+    for host in [&mut scheduler, &mut manager] {
+        host.stop().await;
+    }
 }

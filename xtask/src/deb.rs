@@ -14,7 +14,7 @@ const STRIP: (&str, &str) = ("binutils", "/usr/bin/strip");
 const OBJDUMP: (&str, &str) = ("binutils", "/usr/bin/objdump");
 const PROGRAMS: [&str; 3] = ["manager", "scheduler", "dfdaemon"];
 /// Called by users; the other programs are called by their services.
-const TOOLS: [&str; 3] = ["dfget", "dfctl", "dfinit"];
+const TOOLS: [&str; 4] = ["dfget", "dfcache", "dfctl", "dfinit"];
 const SCRIPTS: [&str; 3] = ["postinst", "prerm", "postrm"];
 /// Peers keep their pieces beside the other programs' data, as the services lay them out: what is said instead of what.
 const OF_THE_PEER: [(&str, &str); 2] = [

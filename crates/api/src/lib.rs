@@ -4,12 +4,13 @@
 //! The .proto files in `proto/` agree with Dragonfly 2.5 message for message and field number for field number;
 //! `tests/descriptors.rs` compares them with the published descriptors. [`ext`] is ours alone.
 
+pub mod kept;
 pub mod order;
 pub mod rest;
 mod rules;
 mod translate;
 
-pub use rules::DownloadRules;
+pub use rules::{DownloadRules, Transferring};
 pub use translate::{
     ApiError, BACK_TO_SOURCE, Invalid, PeerIds, backend_error, backend_error_of, byte_range, duration, piece_of,
     timestamp, timestamp_of,

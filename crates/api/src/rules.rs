@@ -1,6 +1,6 @@
 //! The download rules of a cluster as its manager tells them, again and again.
 
-use crate::rest::BlockList;
+use crate::rest::{Block, BlockList};
 use dragonfly_model::{Blocked, Blocks, Subject};
 
 /// Which downloads a cluster refuses to its peers, or to its seed peers. The patterns are compiled once for each list.
@@ -9,6 +9,23 @@ pub struct DownloadRules {
     /// The configuration that they come from.
     told: Vec<u8>,
     blocks: Blocks,
+    /// Of persistent cache tasks.
+    kept: Transfers,
+}
+
+#[derive(Debug, Clone, Default)]
+struct Transfers {
+    download: Blocks,
+    upload: Blocks,
+}
+
+/// What is done with a task that the cluster keeps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Transferring {
+    /// It is fetched from those that have it.
+    Download,
+    /// It is put in.
+    Upload,
 }
 
 impl DownloadRules {
@@ -19,21 +36,37 @@ impl DownloadRules {
         if config == self.told {
             return None;
         }
-        let (blocks, problems) = match BlockList::in_config(config) {
-            Ok(list) => {
-                let (blocks, bad) = list.task.download.compiled();
-                (blocks, bad.iter().map(ToString::to_string).collect())
+        let told = config.to_owned();
+        let list = match BlockList::in_config(config) {
+            Ok(list) => list,
+            Err(error) => {
+                let problem = format!("the block list makes no sense: {error}");
+                return Some((Self { told, ..self.clone() }, vec![problem]));
             }
-            Err(error) => (
-                self.blocks.clone(),
-                vec![format!("the block list makes no sense: {error}")],
-            ),
+        };
+        let mut problems = Vec::new();
+        let mut compiled = |block: &Block| {
+            let (blocks, bad) = block.compiled();
+            problems.extend(bad.iter().map(ToString::to_string));
+            blocks
         };
         let rules = Self {
-            told: config.to_owned(),
-            blocks,
+            told,
+            blocks: compiled(&list.task.download),
+            kept: Transfers {
+                download: compiled(&list.persistent_cache_task.download),
+                upload: compiled(&list.persistent_cache_task.upload),
+            },
         };
         Some((rules, problems))
+    }
+
+    /// Whether nothing forbids this of a persistent cache task.
+    pub fn check_kept(&self, what: Transferring, subject: &Subject<'_>) -> Result<(), Blocked> {
+        match what {
+            Transferring::Download => self.kept.download.check(subject),
+            Transferring::Upload => self.kept.upload.check(subject),
+        }
     }
 
     /// Whether nothing forbids this download.
@@ -69,6 +102,20 @@ mod tests {
             "{problems:?}"
         );
         assert!(rules.after(config).is_none(), "it is compiled once");
+    }
+
+    #[test]
+    fn kept_tasks_have_lists_of_their_own() {
+        let config = br#"{"block_list": {"persistent_cache_task": {"upload": {"tags": ["secret"]}}}}"#;
+        let (rules, _) = DownloadRules::default().after(config).unwrap();
+        let subject = Subject {
+            url: "",
+            tag: Some("secret"),
+            application: None,
+            priority: Priority::Level0,
+        };
+        assert!(rules.check_kept(Transferring::Upload, &subject).is_err());
+        assert!(rules.check_kept(Transferring::Download, &subject).is_ok() && rules.check(&subject).is_ok());
     }
 
     #[test]

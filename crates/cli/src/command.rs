@@ -1,7 +1,8 @@
 //! The command line: one binary, its verbs, and the names of the links under which it acts as one of them.
 
+use crate::console;
 use crate::version::VERSION;
-use crate::{dfctl, dfget, dfinit, program, up};
+use crate::{dfcache, dfctl, dfget, dfinit, program, up};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::ffi::OsString;
 use std::path::Path;
@@ -23,6 +24,9 @@ pub(crate) enum Verb {
     /// Download a file through the dfdaemon of this host
     #[command(display_name = "dfget", after_help = DFGET_EXAMPLES)]
     Dfget(Box<dfget::Args>),
+    /// Put files into the cluster that it shall keep by itself, and get them out on any host
+    #[command(display_name = "dfcache", after_help = dfcache::EXAMPLES)]
+    Dfcache(Box<dfcache::Args>),
     /// Ask a manager, and tell it what to do
     #[command(display_name = "dfctl", after_help = dfctl::EXAMPLES)]
     Dfctl(Box<dfctl::Args>),
@@ -52,6 +56,7 @@ impl Verb {
         match self {
             Verb::Up(_) | Verb::Completions { .. } => "dragonfly",
             Verb::Dfget(_) => "dfget",
+            Verb::Dfcache(_) => "dfcache",
             Verb::Dfctl(_) => "dfctl",
             Verb::Dfinit(_) => "dfinit",
             Verb::Dfdaemon(_) => "dfdaemon",
@@ -62,7 +67,15 @@ impl Verb {
 }
 
 /// Links of these names act as the verb of the same name.
-const LINKS: [&str; 6] = ["dfget", "dfctl", "dfinit", "dfdaemon", "scheduler", "manager"];
+const LINKS: [&str; 7] = [
+    "dfget",
+    "dfcache",
+    "dfctl",
+    "dfinit",
+    "dfdaemon",
+    "scheduler",
+    "manager",
+];
 
 /// Sets the environment variables of a program's flags, whose names start with the program's.
 macro_rules! with_env {
@@ -96,6 +109,13 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Cli {
     let link = arguments.first().is_some_and(is_link);
     let matches = command().multicall(link).get_matches_from(arguments);
     Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+}
+
+/// Prints a shell's completions.
+pub(crate) fn complete(shell: clap_complete::Shell) {
+    let mut text = Vec::new();
+    clap_complete::generate(shell, &mut command(), "dragonfly", &mut text);
+    console::say(&String::from_utf8_lossy(&text));
 }
 
 fn is_link(name: &OsString) -> bool {

@@ -3,10 +3,12 @@
 mod authority;
 mod command;
 mod console;
+mod dfcache;
 mod dfctl;
 mod dfget;
 mod dfinit;
 mod failure;
+mod local;
 mod program;
 mod programs;
 mod up;
@@ -36,16 +38,12 @@ fn main() -> ExitCode {
 }
 
 fn start(verb: Verb) -> Result<(), Failure> {
-    if let Verb::Completions { shell } = verb {
-        let mut text = Vec::new();
-        clap_complete::generate(shell, &mut command::command(), "dragonfly", &mut text);
-        console::say(&String::from_utf8_lossy(&text));
-        return Ok(());
-    }
-    if let Verb::Dfinit(args) = &verb {
-        return dfinit::run(args);
-    }
     let verb = match verb {
+        Verb::Completions { shell } => {
+            command::complete(shell);
+            return Ok(());
+        }
+        Verb::Dfinit(args) => return dfinit::run(&args),
         Verb::Manager(args) => match args.verb {
             Some(program::ManagerVerb::Ca(ca)) => return authority::run(ca),
             None => Verb::Manager(args),
@@ -65,6 +63,7 @@ async fn run(verb: Verb) -> Result<(), Failure> {
     match verb {
         Verb::Up(args) => Box::pin(up::run(args, cancel)).await,
         Verb::Dfget(args) => Box::pin(dfget::run(*args, cancel)).await,
+        Verb::Dfcache(args) => Box::pin(dfcache::run(*args, cancel)).await,
         Verb::Dfctl(args) => Box::pin(dfctl::run(*args, cancel)).await,
         Verb::Dfdaemon(args) => Box::pin(program::main::<Peer>(args, |_| {}, cancel)).await,
         Verb::Scheduler(args) => Box::pin(program::main::<Scheduler>(args, |_| {}, cancel)).await,

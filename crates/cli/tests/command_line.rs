@@ -48,6 +48,7 @@ fn every_verb_has_help_with_examples() {
     for verb in [
         "up",
         "dfget",
+        "dfcache",
         "dfctl",
         "dfdaemon",
         "scheduler",
@@ -78,7 +79,15 @@ fn versions_have_upstreams_form() {
 
 #[test]
 fn a_link_acts_as_the_tool_of_its_name() {
-    for name in ["dfget", "dfctl", "dfinit", "dfdaemon", "scheduler", "manager"] {
+    for name in [
+        "dfget",
+        "dfcache",
+        "dfctl",
+        "dfinit",
+        "dfdaemon",
+        "scheduler",
+        "manager",
+    ] {
         let mut command = dragonfly(&["--version"]);
         command.arg0(format!("/usr/bin/{name}"));
         assert!(stdout(&run(command, 0)).starts_with(&format!("{name} ")));

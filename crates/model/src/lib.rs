@@ -16,6 +16,9 @@ pub use digest::{Algorithm, Digest, DigestError};
 pub use host::{HostKind, Location};
 pub use id::{HostId, IdError, PeerId, TaskId};
 pub use piece::{PieceLayout, PieceNumber, PieceSpan, SizeScope, TrafficType};
-pub use policy::{Policy, Priority};
+pub use policy::{Policy, Priority, Replica};
 pub use range::{ByteRange, RangeError, RangeHeader};
-pub use task_id::{BlobTrust, DEFAULT_FILTERED_QUERY_PARAMS, TaskIdentity, blob_digest_of, content_digest_of};
+pub use task_id::{
+    BlobTrust, CachedContent, DEFAULT_FILTERED_QUERY_PARAMS, TaskIdentity, blob_digest_of, content_digest_of,
+    task_id_of_text,
+};

@@ -3,7 +3,7 @@
 //! The formulas are those of Dragonfly 2.5's peer (`id_generator`), byte for byte, but for blobs of registries that are
 //! not trusted to vouch for each other (see [`BlobTrust`]).
 
-use crate::{Digest, TaskId};
+use crate::{Algorithm, Digest, TaskId};
 use sha2::{Digest as _, Sha256};
 use std::sync::LazyLock;
 use url::Url;
@@ -78,7 +78,7 @@ impl TaskIdentity<'_> {
     /// The task id.
     pub fn task_id(&self) -> TaskId {
         if let Some(content) = self.content.filter(|c| !c.is_empty()) {
-            return hex_id(Sha256::digest(content.as_bytes()).as_slice());
+            return task_id_of_text(content);
         }
         match (self.blob_trust, blob_digest_of(self.url)) {
             (BlobTrust::Shared, Some(digest)) => return digest_id(&digest),
@@ -107,6 +107,43 @@ impl TaskIdentity<'_> {
             self.url.host_str().unwrap_or(&origin)
         );
         hex_id(Sha256::digest(text.as_bytes()).as_slice())
+    }
+}
+
+/// The id of a task that a caller's own text names.
+pub fn task_id_of_text(text: &str) -> TaskId {
+    hex_id(Sha256::digest(text.as_bytes()).as_slice())
+}
+
+/// The bytes of a persistent cache task as they come, which make its digest and, with what separates equal contents, its id.
+#[derive(Debug, Clone, Default)]
+pub struct CachedContent {
+    hasher: Sha256,
+}
+
+impl CachedContent {
+    /// The next bytes.
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.hasher.update(bytes);
+    }
+
+    /// The digest of the bytes.
+    pub fn digest(&self) -> Digest {
+        let hex = hex::encode(self.hasher.clone().finalize());
+        Digest::new(Algorithm::Sha256, &hex).expect("a SHA-256 has the length of one")
+    }
+
+    /// The id of the task. The piece length counts only if the caller chose it.
+    pub fn task_id(&self, tag: Option<&str>, application: Option<&str>, piece_length: Option<u64>) -> TaskId {
+        let mut hasher = self.hasher.clone();
+        for salt in [tag, application].into_iter().flatten() {
+            hasher.update(salt);
+        }
+        if let Some(piece_length) = piece_length {
+            hasher.update(piece_length.to_string());
+        }
+        hasher.update("PERSISTENT_CACHE");
+        hex_id(hasher.finalize().as_slice())
     }
 }
 
@@ -235,6 +272,21 @@ mod tests {
         }
         .task_id();
         assert_eq!(id.as_str(), sha256("hello"));
+    }
+
+    #[test]
+    fn a_persistent_cache_task_is_its_bytes_and_what_separates_them() {
+        let mut content = CachedContent::default();
+        content.update(b"hel");
+        content.update(b"lo");
+        let id = |tag, application, piece_length| content.task_id(tag, application, piece_length).to_string();
+        assert_eq!(content.digest().hex(), sha256("hello"));
+        assert_eq!(id(None, None, None), sha256("helloPERSISTENT_CACHE"));
+        assert_eq!(id(Some(""), Some(""), None), id(None, None, None));
+        assert_eq!(
+            id(Some("t"), Some("app"), Some(4194304)),
+            sha256("hellotapp4194304PERSISTENT_CACHE")
+        );
     }
 
     #[test]

@@ -6,12 +6,13 @@ use crate::cluster::{Cluster, Neighbours};
 use crate::config::Config;
 use crate::engine::{Engine, Parts};
 use crate::gc::Evictor;
-use crate::grpc::{AdmitLayer, Context, DownloadService, UploadService, severable};
+use crate::grpc::{AdmitLayer, Context, DownloadService, ImportService, UploadService, severable};
 use crate::metrics::Metrics;
 use crate::proxy::{Error as ProxyError, Proxy};
 use crate::sockets::Sockets;
 use dragonfly_api::dfdaemon::dfdaemon_download_server::DfdaemonDownloadServer;
 use dragonfly_api::dfdaemon::dfdaemon_upload_server::DfdaemonUploadServer;
+use dragonfly_api::ext::dfdaemon_server::DfdaemonServer;
 use dragonfly_service::fs::{self, DataDir};
 use dragonfly_service::grpc::{self, Limits, MAX_MESSAGE_BYTES, incoming};
 use dragonfly_service::ops::{self, Routes};
@@ -276,6 +277,7 @@ impl Peer {
                     .max_decoding_message_size(MAX_MESSAGE_BYTES)
                     .max_encoding_message_size(MAX_MESSAGE_BYTES),
             )
+            .add_service(DfdaemonServer::new(ImportService::new(self.context.clone())))
             .serve_with_incoming_shutdown(
                 severable(incoming(sockets.local, MAX_GRPC_CONNECTIONS), self.sever.clone()),
                 cancel.clone().cancelled_owned(),

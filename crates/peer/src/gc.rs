@@ -1,5 +1,6 @@
 //! Eviction: tasks that nobody used for long, and the least recently used ones when room is needed. Whole tasks only,
-//! and none that is being downloaded.
+//! and none that is being downloaded or that this host is obliged to keep. What the cluster keeps goes when its time is over,
+//! obliged or not.
 
 use crate::cluster::Cluster;
 use crate::config::Eviction;
@@ -7,7 +8,10 @@ use crate::engine::Engine;
 use crate::metrics::Metrics;
 use dragonfly_storage::{Storage, TaskRecord};
 use std::path::PathBuf;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
+
+/// How often it is looked for kept tasks whose time is over.
+const LOOK: Duration = Duration::from_secs(30);
 
 /// The evictor.
 pub(crate) struct Evictor {
@@ -23,8 +27,15 @@ impl Evictor {
     /// Evicts now and at every interval, until dropped.
     pub(crate) async fn run(self) {
         let mut interval = tokio::time::interval(self.policy.interval);
+        let mut looks = tokio::time::interval(LOOK.min(self.policy.interval));
         loop {
-            interval.tick().await;
+            tokio::select! {
+                _ = interval.tick() => {}
+                _ = looks.tick() => {
+                    self.end_kept().await;
+                    continue;
+                }
+            }
             if let Err(error) = self.storage.flush().await {
                 tracing::warn!(%error, "can't record when tasks were used");
             }
@@ -53,9 +64,25 @@ impl Evictor {
         }
     }
 
+    /// Ends what the cluster keeps no longer.
+    async fn end_kept(&self) {
+        let now = SystemTime::now();
+        let over = self
+            .storage
+            .list()
+            .into_iter()
+            .filter(|task| task.policy.has_ended(now));
+        for task in over {
+            match self.storage.remove(&task.id).await {
+                Ok(_) => tracing::info!(task.id = %task.id, "the time of a kept task is over"),
+                Err(error) => tracing::warn!(task.id = %task.id, %error, "can't remove a kept task whose time is over"),
+            }
+        }
+    }
+
     fn idle_tasks(&self) -> Vec<TaskRecord> {
         let mut tasks = self.storage.list();
-        tasks.retain(|task| self.engine.running(&task.id).is_none());
+        tasks.retain(|task| !must_stay(task) && self.engine.running(&task.id).is_none());
         tasks
     }
 
@@ -75,7 +102,7 @@ impl Evictor {
             Ok(removed) => {
                 tracing::info!(task.id = %task.id, reason, "evicted");
                 self.metrics.evicted();
-                if let Err(status) = self.cluster.task_deleted(&task.id).await {
+                if let Err(status) = self.cluster.deleted(&task.id, &task.policy).await {
                     tracing::debug!(task.id = %task.id, %status, "the scheduler was not told of the eviction");
                 }
                 removed
@@ -86,6 +113,11 @@ impl Evictor {
             }
         }
     }
+}
+
+/// Whether this host is obliged to keep the task. What it has a part of only, nobody counts on.
+fn must_stay(task: &TaskRecord) -> bool {
+    task.is_finished() && task.policy.replica().is_some_and(|replica| replica.obliged)
 }
 
 /// The tasks that are too old, and the others, least recently used first.
@@ -109,9 +141,8 @@ fn excess(used: u64, quota: u64, policy: &Eviction) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use dragonfly_model::{Policy, TaskId};
+    use dragonfly_model::{Policy, Replica, TaskId};
     use dragonfly_storage::TaskState;
-    use std::time::Duration;
 
     fn policy() -> Eviction {
         Eviction {
@@ -157,6 +188,26 @@ mod tests {
         };
         assert_eq!(ids(&old), ["b"]);
         assert_eq!(ids(&rest), ["c", "a", "d"]);
+    }
+
+    #[test]
+    fn what_this_host_is_obliged_to_keep_stays_until_its_time_is_over() {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1000);
+        let kept = |obliged| TaskRecord {
+            policy: Policy::PersistentCache(Replica {
+                peer: "peer-1".parse().unwrap(),
+                obliged,
+                ends_at: now,
+            }),
+            ..task("a", now)
+        };
+        assert!(must_stay(&kept(true)) && !must_stay(&kept(false)) && !must_stay(&task("a", now)));
+        let half = TaskRecord {
+            state: TaskState::Partial,
+            ..kept(true)
+        };
+        assert!(!must_stay(&half));
+        assert!(kept(true).policy.has_ended(now) && !kept(true).policy.has_ended(now - Duration::from_millis(1)));
     }
 
     #[test]

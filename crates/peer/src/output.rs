@@ -55,8 +55,7 @@ impl Output {
         let Some(path) = download.output_path.as_deref().filter(|path| !path.is_empty()) else {
             return Ok(None);
         };
-        let own = rustix::process::geteuid().as_raw();
-        if caller.is_none_or(|caller| caller != 0 && caller != own) {
+        if !may_name_paths(caller) {
             return Err(Error::NotAllowed);
         }
         if !path.starts_with('/') {
@@ -87,6 +86,12 @@ impl Output {
         }
         Ok(pin.export(&self.path, Export::Reflink, self.replace).await?)
     }
+}
+
+/// Whether this user at the other end of the socket may have the daemon use its own rights on a path.
+pub(crate) fn may_name_paths(caller: Option<u32>) -> bool {
+    let own = rustix::process::geteuid().as_raw();
+    caller.is_some_and(|caller| caller == 0 || caller == own)
 }
 
 impl From<Error> for Status {

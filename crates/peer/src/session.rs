@@ -3,21 +3,22 @@
 //! Every wait in it is bounded: for the connection and the first answer, between answers, for room in the outgoing
 //! queue, and for the server's end after the last word.
 
-use crate::cluster::Scheduler;
+use crate::cluster::{Scheduler, SchedulerClient};
 use dragonfly_api::scheduler::announce_peer_request::Request;
 use dragonfly_api::scheduler::announce_peer_response::Response;
-use dragonfly_api::{LISTENS, PATIENT, PeerIds, common, errordetails, scheduler as wire};
+use dragonfly_api::{LISTENS, PATIENT, PeerIds, common, errordetails, kept, scheduler as wire};
 use dragonfly_model::{PeerId, PieceNumber, TrafficType};
 use dragonfly_service::telemetry;
-use futures::FutureExt;
 use futures::future::BoxFuture;
+use futures::stream::BoxStream;
+use futures::{FutureExt, StreamExt, TryStreamExt};
 use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::metadata::{MetadataMap, MetadataValue};
-use tonic::{Code, Status, Streaming};
+use tonic::{Code, Status};
 
 /// Messages that may wait for the network.
 const QUEUE: usize = 128;
@@ -68,6 +69,7 @@ pub(crate) enum Answer {
 pub(crate) struct Session {
     addr: SocketAddr,
     ids: PeerIds,
+    kind: Kind,
     outgoing: Option<mpsc::Sender<wire::AnnouncePeerRequest>>,
     incoming: Incoming,
     schedule_timeout: Duration,
@@ -78,7 +80,53 @@ pub(crate) struct Session {
     fruitless: u32,
 }
 
-type Responses = tonic::Response<Streaming<wire::AnnouncePeerResponse>>;
+type Requests = mpsc::Receiver<wire::AnnouncePeerRequest>;
+type Responses = tonic::Response<BoxStream<'static, Result<wire::AnnouncePeerResponse, Status>>>;
+
+/// Opens the conversation.
+async fn announce(
+    mut client: SchedulerClient,
+    queue: Requests,
+    headers: http::HeaderMap,
+    kind: Kind,
+) -> Result<Responses, Status> {
+    let mut metadata = MetadataMap::from_headers(headers);
+    metadata.insert(LISTENS, MetadataValue::from_static("true"));
+    let said = ReceiverStream::new(queue);
+    match kind {
+        Kind::Standard => {
+            let mut call = tonic::Request::new(said);
+            *call.metadata_mut() = metadata;
+            Ok(client.announce_peer(call).await?.map(StreamExt::boxed))
+        }
+        Kind::Kept { obliged } => {
+            let said = said.filter_map(move |word| std::future::ready(kept::announcement(word, obliged)));
+            let mut call = tonic::Request::new(said);
+            *call.metadata_mut() = metadata;
+            let told = client.announce_persistent_cache_peer(call).await?;
+            Ok(told.map(|told| told.map_ok(kept::answer).boxed()))
+        }
+    }
+}
+
+/// What is registered, and as whom.
+pub(crate) struct Registration {
+    pub(crate) ids: PeerIds,
+    pub(crate) download: common::Download,
+    pub(crate) kind: Kind,
+}
+
+/// Which of the scheduler's conversations this is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// About a task that has an origin.
+    Standard,
+    /// About one that the cluster keeps.
+    Kept {
+        /// Whether this peer must keep what it downloads.
+        obliged: bool,
+    },
+}
 
 enum Incoming {
     Connecting(BoxFuture<'static, Result<Responses, Status>>),
@@ -87,29 +135,18 @@ enum Incoming {
 
 impl Session {
     /// Registers the download; the first answer comes from [`Session::next`].
-    pub(crate) fn register(
-        scheduler: &Scheduler,
-        ids: PeerIds,
-        download: common::Download,
-        schedule_timeout: Duration,
-    ) -> Self {
+    pub(crate) fn register(scheduler: &Scheduler, registration: Registration, schedule_timeout: Duration) -> Self {
+        let Registration { ids, download, kind } = registration;
         let (outgoing, queue) = mpsc::channel(QUEUE);
-        let mut client = scheduler.client.clone();
+        let client = scheduler.client.clone();
         let mut headers = http::HeaderMap::new();
         telemetry::pass_on(&mut headers);
         let mut session = Self {
             addr: scheduler.addr,
             ids,
+            kind,
             outgoing: Some(outgoing),
-            incoming: Incoming::Connecting(
-                async move {
-                    let mut call = tonic::Request::new(ReceiverStream::new(queue));
-                    *call.metadata_mut() = MetadataMap::from_headers(headers);
-                    call.metadata_mut().insert(LISTENS, MetadataValue::from_static("true"));
-                    client.announce_peer(call).await
-                }
-                .boxed(),
-            ),
+            incoming: Incoming::Connecting(announce(client, queue, headers, kind).boxed()),
             schedule_timeout,
             answer_by: Some(Instant::now() + FIRST_ANSWER.min(schedule_timeout)),
             answers: 0,
@@ -169,14 +206,15 @@ impl Session {
 
     async fn receive(&mut self) -> Result<Answer, Error> {
         if let Incoming::Connecting(connecting) = &mut self.incoming {
-            let stream = connecting.await.map_err(|status| Error::of(&status))?;
+            let stream = connecting.await.map_err(|status| Error::of(&status, self.kind))?;
             self.incoming = Incoming::Open(Box::new(stream));
         }
         let Incoming::Open(stream) = &mut self.incoming else {
             return Err(Error::Lost("the conversation was not opened".to_owned()));
         };
-        let message = stream.get_mut().message().await.map_err(|status| Error::of(&status))?;
+        let message = stream.get_mut().next().await;
         let message = message.ok_or_else(|| Error::Lost("it ended the conversation".to_owned()))?;
+        let message = message.map_err(|status| Error::of(&status, self.kind))?;
         match message.response {
             Some(Response::EmptyTaskResponse(_)) => Ok(Answer::Empty),
             Some(Response::NormalTaskResponse(normal)) => Ok(Answer::Parents(normal.candidate_parents)),
@@ -297,7 +335,7 @@ impl Session {
                 tokio::select! {
                     sent = &mut sending => sent,
                     opened = connecting => {
-                        let stream = opened.map_err(|status| Error::of(&status))?;
+                        let stream = opened.map_err(|status| Error::of(&status, self.kind))?;
                         self.incoming = Incoming::Open(Box::new(stream));
                         sending.await
                     }
@@ -322,9 +360,11 @@ impl Session {
 }
 
 impl Error {
-    fn of(status: &Status) -> Self {
+    fn of(status: &Status, kind: Kind) -> Self {
         match status.code() {
             Code::NotFound => Error::UnknownHost,
+            // What our scheduler says of a host, and any of a task that nobody has; to announce this host helps in one case.
+            Code::FailedPrecondition if kind != Kind::Standard => Error::UnknownHost,
             Code::ResourceExhausted => Error::Overloaded {
                 retry_after: retry_after(status),
             },
@@ -352,7 +392,7 @@ mod tests {
         let overloaded = |key: &'static str, value: &'static str| {
             let mut status = Status::resource_exhausted("later");
             status.metadata_mut().insert(key, value.parse().unwrap());
-            match Error::of(&status) {
+            match Error::of(&status, Kind::Standard) {
                 Error::Overloaded { retry_after } => retry_after,
                 other => panic!("{other}"),
             }

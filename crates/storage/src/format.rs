@@ -4,15 +4,17 @@
 //! Whoever changes a struct gives it a new version and keeps reading the old one.
 
 use crate::{Error, TaskRecord, TaskState};
-use dragonfly_model::{PeerId, PieceNumber, Policy, TaskId, TrafficType};
+use dragonfly_model::{PeerId, PieceNumber, Policy, Replica, TaskId, TrafficType};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::time::{Duration, SystemTime};
 
-const TASK_VERSION: u8 = 1;
+const TASK_VERSION: u8 = 2;
+/// Before replicas: the policy had no content that anybody wrote.
+const TASK_VERSION_1: u8 = 1;
 const PIECE_VERSION: u8 = 1;
 
 #[derive(Serialize, Deserialize)]
-struct StoredTask {
+struct StoredTask<P> {
     url: String,
     tag: Option<String>,
     application: Option<String>,
@@ -20,7 +22,7 @@ struct StoredTask {
     content_length: Option<u64>,
     response_headers: Vec<(String, String)>,
     digest: Option<String>,
-    policy: StoredPolicy,
+    policy: P,
     state: StoredState,
     created_at: u64,
     updated_at: u64,
@@ -29,6 +31,20 @@ struct StoredTask {
 
 #[derive(Serialize, Deserialize)]
 enum StoredPolicy {
+    Standard,
+    Persistent(StoredReplica),
+    PersistentCache(StoredReplica),
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredReplica {
+    peer: String,
+    obliged: bool,
+    ends_at: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+enum StoredPolicy1 {
     Standard,
     Persistent { replicas: u32 },
     PersistentCache { replicas: u32 },
@@ -83,10 +99,10 @@ pub(crate) fn encode_task(record: &TaskRecord) -> Vec<u8> {
         content_length: record.content_length,
         response_headers: record.response_headers.clone(),
         digest: record.digest.as_ref().map(ToString::to_string),
-        policy: match record.policy {
+        policy: match &record.policy {
             Policy::Standard => StoredPolicy::Standard,
-            Policy::Persistent { replicas } => StoredPolicy::Persistent { replicas },
-            Policy::PersistentCache { replicas } => StoredPolicy::PersistentCache { replicas },
+            Policy::Persistent(replica) => StoredPolicy::Persistent(stored_replica(replica)),
+            Policy::PersistentCache(replica) => StoredPolicy::PersistentCache(stored_replica(replica)),
         },
         state: match &record.state {
             TaskState::Partial => StoredState::Partial,
@@ -103,8 +119,42 @@ pub(crate) fn encode_task(record: &TaskRecord) -> Vec<u8> {
     encode(TASK_VERSION, &stored)
 }
 
+fn stored_replica(replica: &Replica) -> StoredReplica {
+    StoredReplica {
+        peer: replica.peer.to_string(),
+        obliged: replica.obliged,
+        ends_at: millis(replica.ends_at),
+    }
+}
+
+fn replica(stored: StoredReplica) -> Result<Replica, DecodeError> {
+    Ok(Replica {
+        peer: stored.peer.parse().map_err(|_| DecodeError::Damaged)?,
+        obliged: stored.obliged,
+        ends_at: time(stored.ends_at),
+    })
+}
+
 pub(crate) fn decode_task(id: TaskId, bytes: &[u8]) -> Result<TaskRecord, DecodeError> {
-    let stored: StoredTask = decode("a task record", TASK_VERSION, bytes)?;
+    if bytes.first() == Some(&TASK_VERSION_1) {
+        let stored: StoredTask<StoredPolicy1> = decode("a task record", TASK_VERSION_1, bytes)?;
+        return task(id, stored, |_| Ok(Policy::Standard));
+    }
+    let stored: StoredTask<StoredPolicy> = decode("a task record", TASK_VERSION, bytes)?;
+    task(id, stored, |policy| {
+        Ok(match policy {
+            StoredPolicy::Standard => Policy::Standard,
+            StoredPolicy::Persistent(stored) => Policy::Persistent(replica(stored)?),
+            StoredPolicy::PersistentCache(stored) => Policy::PersistentCache(replica(stored)?),
+        })
+    })
+}
+
+fn task<P>(
+    id: TaskId,
+    stored: StoredTask<P>,
+    policy: impl FnOnce(P) -> Result<Policy, DecodeError>,
+) -> Result<TaskRecord, DecodeError> {
     let digest = stored.digest.map(|text| text.parse()).transpose();
     Ok(TaskRecord {
         id,
@@ -115,11 +165,7 @@ pub(crate) fn decode_task(id: TaskId, bytes: &[u8]) -> Result<TaskRecord, Decode
         content_length: stored.content_length,
         response_headers: stored.response_headers,
         digest: digest.map_err(|_| DecodeError::Damaged)?,
-        policy: match stored.policy {
-            StoredPolicy::Standard => Policy::Standard,
-            StoredPolicy::Persistent { replicas } => Policy::Persistent { replicas },
-            StoredPolicy::PersistentCache { replicas } => Policy::PersistentCache { replicas },
-        },
+        policy: policy(stored.policy)?,
         state: match stored.state {
             StoredState::Partial => TaskState::Partial,
             StoredState::Finished { at } => TaskState::Finished { at: time(at) },
@@ -221,7 +267,7 @@ mod tests {
         TaskId::parse(&"ab".repeat(32)).unwrap()
     }
 
-    fn task(state: TaskState) -> TaskRecord {
+    fn sample(state: TaskState) -> TaskRecord {
         TaskRecord {
             id: id(),
             url: "https://example.com/x".to_owned(),
@@ -231,7 +277,11 @@ mod tests {
             content_length: Some(7),
             response_headers: vec![("etag".to_owned(), "\"1\"".to_owned())],
             digest: Some(format!("sha256:{}", "0".repeat(64)).parse().unwrap()),
-            policy: Policy::PersistentCache { replicas: 2 },
+            policy: Policy::PersistentCache(Replica {
+                peer: "10.0.0.1-node-x".parse().unwrap(),
+                obliged: true,
+                ends_at: time(4),
+            }),
             state,
             created_at: time(1),
             updated_at: time(2),
@@ -250,7 +300,7 @@ mod tests {
             },
         ];
         for state in states {
-            let record = task(state);
+            let record = sample(state);
             assert_eq!(decode_task(id(), &encode_task(&record)).unwrap(), record);
         }
         let piece = PieceEntry {
@@ -275,8 +325,20 @@ mod tests {
     }
 
     #[test]
+    fn a_record_from_before_replicas_is_read() {
+        let record = TaskRecord {
+            policy: Policy::Standard,
+            ..sample(TaskState::Partial)
+        };
+        let mut bytes = encode_task(&record);
+        // The standard policy is written as it was.
+        bytes[0] = TASK_VERSION_1;
+        assert_eq!(decode_task(id(), &bytes).unwrap(), record);
+    }
+
+    #[test]
     fn an_unknown_version_is_named_with_the_remedy() {
-        let mut bytes = encode_task(&task(TaskState::Partial));
+        let mut bytes = encode_task(&sample(TaskState::Partial));
         bytes[0] = 9;
         let Err(DecodeError::Version(error)) = decode_task(id(), &bytes) else {
             panic!("version 9 was accepted");
@@ -296,9 +358,8 @@ mod tests {
     proptest! {
         #[test]
         fn no_bytes_make_the_decoder_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
-            let mut versioned = vec![1];
-            versioned.extend_from_slice(&bytes);
-            for input in [&bytes, &versioned] {
+            let versioned = |version| [&[version], &bytes[..]].concat();
+            for input in [&bytes, &versioned(1), &versioned(2)] {
                 drop(decode_task(id(), input));
                 drop(decode_piece(input));
                 parse_piece_key(input);

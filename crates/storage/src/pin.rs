@@ -4,7 +4,7 @@ use crate::storage::{Shared, blocking};
 use crate::task::{Task, lock};
 use crate::{Arriving, BeginError, Error, PieceRecord, PieceSet, PieceWriter, TaskRecord, TaskState};
 use bytes::Bytes;
-use dragonfly_model::{PeerId, PieceLayout, PieceNumber, PieceSpan, TaskId, TrafficType};
+use dragonfly_model::{Digest, PeerId, PieceLayout, PieceNumber, PieceSpan, Policy, TaskId, TrafficType};
 use rustix::io::{Errno, ReadWriteFlags};
 use std::fs::File;
 use std::io::IoSliceMut;
@@ -122,6 +122,25 @@ impl Pin {
                 response_headers: headers,
                 ..record
             }))
+        })
+    }
+
+    /// Records the digest of a content that had none when it was begun.
+    pub fn set_digest(&self, digest: Digest) -> Result<(), Error> {
+        self.change(|task| {
+            let record = task.record();
+            Ok((record.digest.as_ref() != Some(&digest)).then_some(TaskRecord {
+                digest: Some(digest),
+                ..record
+            }))
+        })
+    }
+
+    /// Records how long the task is kept from now on.
+    pub fn set_policy(&self, policy: Policy) -> Result<(), Error> {
+        self.change(|task| {
+            let record = task.record();
+            Ok((record.policy != policy).then_some(TaskRecord { policy, ..record }))
         })
     }
 

@@ -139,6 +139,7 @@ pub struct Piece {
 #[derive(Clone)]
 pub struct PieceClient {
     inner: Arc<Inner>,
+    family: Family,
 }
 
 struct Inner {
@@ -160,6 +161,15 @@ impl PieceClient {
                 config,
                 idle: Mutex::default(),
             }),
+            family: Family::Standard,
+        }
+    }
+
+    /// The same client, for pieces of tasks of this family.
+    pub fn asking_of(&self, family: Family) -> Self {
+        Self {
+            inner: self.inner.clone(),
+            family,
         }
     }
 
@@ -170,7 +180,7 @@ impl PieceClient {
         if !reuse {
             request.others.clear();
         }
-        let packet = request.encode(rand::random(), Family::Standard);
+        let packet = request.encode(rand::random(), self.family);
         if !reuse && packet.len() != HEADER_LEN + Request::LEN as usize {
             return Err(FetchError::LongTaskId);
         }

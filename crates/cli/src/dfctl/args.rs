@@ -1,7 +1,7 @@
 //! The command line of `dfctl`.
 
 use super::output::Output;
-use super::{audit, cluster, job, kept, peer, preheat, scheduler, token, traces};
+use super::{audit, cluster, job, kept, local, peer, preheat, scheduler, token, traces};
 use dragonfly_api::rest::MemberState;
 use secrecy::SecretString;
 use std::path::PathBuf;
@@ -106,7 +106,10 @@ pub(super) enum Noun {
         #[command(subcommand)]
         verb: job::Verb,
     },
-    /// Kept tasks: contents that clusters themselves keep with replicas
+    /// Tasks that this host has, as its dfdaemon tells: no manager is needed
+    #[command(flatten)]
+    Local(local::Noun),
+    /// Kept tasks: contents that clusters themselves keep with replicas, as their manager tells
     Kept {
         #[command(subcommand)]
         verb: kept::Verb,

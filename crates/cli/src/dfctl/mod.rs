@@ -1,4 +1,5 @@
-//! `dfctl`: what an operator asks of a manager and tells it, through its REST API, or of a scheduler where that is enough.
+//! `dfctl`: what an operator asks of a manager and tells it, through its REST API, or of a scheduler or the dfdaemon of this host
+//! where that is enough.
 //! It keeps no state but an optional file with the manager's address and a token.
 
 mod args;
@@ -10,7 +11,8 @@ mod file;
 mod follow;
 mod job;
 mod kept;
-mod output;
+pub(crate) mod local;
+pub(crate) mod output;
 mod peer;
 mod preheat;
 mod scheduler;
@@ -39,6 +41,8 @@ Examples:
   dfctl job ls --failed
   dfctl peer ls --active
   dfctl kept ls --cluster 2
+  dfctl task ls
+  dfctl persistent-cache-task rm 5e884898da28047151d0e56f8dc62927…
   dfctl traces find --min-duration 5s --since 1h
   dfctl audit ls --failed
 
@@ -69,8 +73,10 @@ async fn answer(args: Args) -> Result<String, Failure> {
         Noun::Kept { verb } => Box::pin(kept::run(manager, verb, output)).await,
         Noun::Traces { verb } => Box::pin(traces::run(manager, verb, output)).await,
         Noun::Audit { verb } => audit::run(manager, verb, output).await,
+        Noun::Local(noun) => local::run(noun, output).await,
     };
     match args.noun {
+        Noun::Local(noun) => Box::pin(local::run(noun, output)).await,
         Noun::Preheat { verb } if verb.names_a_scheduler() => {
             Box::pin(by_scheduler::run(connection.ca.as_deref(), verb.wanted()?, output)).await
         }

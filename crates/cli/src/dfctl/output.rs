@@ -8,7 +8,7 @@ use serde::Serialize;
 
 /// The form of what is printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
-pub(super) enum Output {
+pub(crate) enum Output {
     /// For people
     #[default]
     Table,
@@ -17,7 +17,7 @@ pub(super) enum Output {
 }
 
 /// Rows below their headings, without lines, as wide as the terminal.
-pub(super) fn table<const N: usize>(headings: [&str; N], rows: impl IntoIterator<Item = [String; N]>) -> String {
+pub(crate) fn table<const N: usize>(headings: [&str; N], rows: impl IntoIterator<Item = [String; N]>) -> String {
     let mut table = Table::new();
     table
         .load_style(presets::NOTHING)
@@ -31,12 +31,12 @@ pub(super) fn table<const N: usize>(headings: [&str; N], rows: impl IntoIterator
 }
 
 /// A time to the second, in UTC.
-pub(super) fn time(at: Timestamp) -> String {
+pub(crate) fn time(at: Timestamp) -> String {
     at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
 /// The same as JSON.
-pub(super) fn json(value: &impl Serialize) -> Result<String, Failure> {
+pub(crate) fn json(value: &impl Serialize) -> Result<String, Failure> {
     let text = serde_json::to_string_pretty(value).map_err(|error| Failure::of(&error, exit::FAILURE))?;
     Ok(text + "\n")
 }

@@ -224,7 +224,7 @@ fn request(args: &Args, delivery: &Delivery) -> Download {
 }
 
 /// By the credentials of the socket's other end. Unknown counts as another user.
-async fn runs_as_us(socket: &Path) -> bool {
+pub(crate) async fn runs_as_us(socket: &Path) -> bool {
     let Ok(stream) = UnixStream::connect(socket).await else {
         return false;
     };

@@ -6,18 +6,18 @@ use std::collections::BTreeMap;
 
 /// Bytes by where dfdaemon had them from.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
-pub(super) struct Traffic {
+pub(crate) struct Traffic {
     /// The origin.
-    pub(super) origin: u64,
+    pub(crate) origin: u64,
     /// Other peers.
-    pub(super) peers: u64,
+    pub(crate) peers: u64,
     /// dfdaemon's own cache.
-    pub(super) local: u64,
+    pub(crate) local: u64,
 }
 
 /// The pieces that have arrived, in whatever order they came.
 #[derive(Debug, Default)]
-pub(super) struct Landed {
+pub(crate) struct Landed {
     /// Length by offset.
     spans: BTreeMap<u64, u64>,
     traffic: Traffic,
@@ -26,12 +26,12 @@ pub(super) struct Landed {
 
 impl Landed {
     /// dfdaemon had the whole content before it was asked. Its pieces still say where it once had them from.
-    pub(super) fn all_local(&mut self, all_local: bool) {
+    pub(crate) fn all_local(&mut self, all_local: bool) {
         self.all_local = all_local;
     }
 
     /// Notes a piece; says whether it is new.
-    pub(super) fn note(&mut self, piece: &Piece) -> bool {
+    pub(crate) fn note(&mut self, piece: &Piece) -> bool {
         if self.spans.insert(piece.offset, piece.length).is_some() {
             return false;
         }
@@ -50,7 +50,7 @@ impl Landed {
     }
 
     /// The length of the content if its pieces lie one behind the other from byte 0 without a gap.
-    pub(super) fn length(&self) -> Option<u64> {
+    pub(crate) fn length(&self) -> Option<u64> {
         self.spans.iter().try_fold(
             0u64,
             |end, (offset, length)| {
@@ -60,7 +60,7 @@ impl Landed {
     }
 
     /// Where the bytes came from.
-    pub(super) fn traffic(&self) -> Traffic {
+    pub(crate) fn traffic(&self) -> Traffic {
         self.traffic
     }
 }

@@ -2,13 +2,13 @@
 //! the download.
 
 mod args;
-mod download;
+pub(crate) mod download;
 mod error;
-mod landed;
-mod part;
-mod progress;
+pub(crate) mod landed;
+pub(crate) mod part;
+pub(crate) mod progress;
 mod report;
-mod verify;
+pub(crate) mod verify;
 
 pub(crate) use args::Args;
 

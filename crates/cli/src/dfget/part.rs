@@ -15,7 +15,7 @@ const MAX_NAME: usize = 200;
 
 /// Why the output can't be written.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Error {
+pub(crate) enum Error {
     /// The output is there already.
     #[error("{} exists; use --overwrite to replace it", .0.display())]
     Exists(PathBuf),
@@ -47,7 +47,7 @@ pub(super) enum Error {
 
 /// A part that this process holds. Dropped, it leaves nothing behind.
 #[derive(Debug)]
-pub(super) struct Part {
+pub(crate) struct Part {
     output: PathBuf,
     path: PathBuf,
     file: Arc<File>,
@@ -57,7 +57,7 @@ pub(super) struct Part {
 
 impl Part {
     /// Begins an output, which must not exist unless it may be replaced.
-    pub(super) fn begin(output: &Path, overwrite: bool) -> Result<Self, Error> {
+    pub(crate) fn begin(output: &Path, overwrite: bool) -> Result<Self, Error> {
         check(output, overwrite)?;
         let path = beside(output, "dragonfly-part");
         let file = hold(&path, output)?;
@@ -70,7 +70,7 @@ impl Part {
     }
 
     /// Writes bytes where they belong, off the runtime.
-    pub(super) async fn write_at(&self, offset: u64, bytes: Vec<u8>) -> Result<(), Error> {
+    pub(crate) async fn write_at(&self, offset: u64, bytes: Vec<u8>) -> Result<(), Error> {
         let file = self.file.clone();
         let written = tokio::task::spawn_blocking(move || file.write_all_at(&bytes, offset)).await;
         written
@@ -79,13 +79,13 @@ impl Part {
     }
 
     /// Where dfdaemon may put the content, as an absolute path.
-    pub(super) fn delivery(&self) -> Result<PathBuf, Error> {
+    pub(crate) fn delivery(&self) -> Result<PathBuf, Error> {
         let path = beside(&self.output, "dragonfly-delivery");
         std::path::absolute(&path).map_err(|source| Error::Io { path, source })
     }
 
     /// Takes what dfdaemon delivered as the content, if there is such a file and it is this long.
-    pub(super) fn take_delivery(&mut self, length: u64) -> Result<bool, Error> {
+    pub(crate) fn take_delivery(&mut self, length: u64) -> Result<bool, Error> {
         let path = self.delivery()?;
         let found = std::fs::symlink_metadata(&path);
         self.delivered = found.is_ok_and(|found| found.is_file() && found.len() == length && is_ours(&found));
@@ -102,7 +102,7 @@ impl Part {
     }
 
     /// The file with the content, for those who read it again.
-    pub(super) fn content(&self) -> Result<PathBuf, Error> {
+    pub(crate) fn content(&self) -> Result<PathBuf, Error> {
         if self.delivered {
             self.delivery()
         } else {
@@ -111,7 +111,7 @@ impl Part {
     }
 
     /// Gives the complete content its final name.
-    pub(super) fn finish(self, overwrite: bool) -> Result<(), Error> {
+    pub(crate) fn finish(self, overwrite: bool) -> Result<(), Error> {
         let content = self.content()?;
         let renamed = if overwrite {
             std::fs::rename(&content, &self.output)

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 /// A bar while the length is known, a running count while it is not, and nothing if stderr is no terminal.
 #[derive(Debug)]
-pub(super) struct Progress(ProgressBar);
+pub(crate) struct Progress(ProgressBar);
 
 impl Progress {
     /// Starts it under this name.
-    pub(super) fn start(name: &str, wanted: bool) -> Self {
+    pub(crate) fn start(name: &str, wanted: bool) -> Self {
         let visible = wanted && std::io::stderr().is_terminal();
         let target = if visible {
             ProgressDrawTarget::stderr()
@@ -28,7 +28,7 @@ impl Progress {
     }
 
     /// So many bytes will come in all.
-    pub(super) fn expect(&self, length: u64) {
+    pub(crate) fn expect(&self, length: u64) {
         self.0.set_length(length);
         self.0.set_style(
             style("{msg} [{wide_bar}] {percent:>3}% {bytes}/{total_bytes} {bytes_per_sec} eta {eta}")
@@ -37,12 +37,12 @@ impl Progress {
     }
 
     /// What came so far counts for nothing.
-    pub(super) fn restart(&self) {
+    pub(crate) fn restart(&self) {
         self.0.reset();
     }
 
     /// So many bytes came.
-    pub(super) fn advance(&self, bytes: u64) {
+    pub(crate) fn advance(&self, bytes: u64) {
         self.0.inc(bytes);
     }
 }

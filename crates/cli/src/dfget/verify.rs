@@ -11,7 +11,7 @@ const BUFFER: usize = 1 << 20;
 
 /// Why the content is not accepted.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Error {
+pub(crate) enum Error {
     /// It is another content.
     #[error("the content is {found}, not {wanted}; the file was not kept")]
     Mismatch {
@@ -32,7 +32,7 @@ pub(super) enum Error {
 }
 
 /// Reads the whole file and compares. Blocks.
-pub(super) fn verify(path: &Path, wanted: &Digest) -> Result<(), Error> {
+pub(crate) fn verify(path: &Path, wanted: &Digest) -> Result<(), Error> {
     let hex = hex_of(path, wanted.algorithm()).map_err(|source| Error::Read {
         path: path.to_owned(),
         source,

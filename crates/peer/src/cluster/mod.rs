@@ -6,6 +6,7 @@
 
 mod announcement;
 mod holdings;
+mod kept;
 mod manager;
 mod membership;
 mod neighbours;
@@ -15,8 +16,8 @@ pub(crate) use announcement::{Announcement, Ports};
 pub(crate) use neighbours::Neighbours;
 
 use crate::config::Config;
-use dragonfly_api::{DownloadRules, common, scheduler};
-use dragonfly_model::{Blocked, Subject, TaskId};
+use dragonfly_api::{DownloadRules, Transferring, common, scheduler};
+use dragonfly_model::{Blocked, Policy, Subject, TaskId};
 use dragonfly_service::grpc::{self, Timeouts};
 use dragonfly_service::tls::{self, ClientTls};
 use dragonfly_storage::Storage;
@@ -141,6 +142,12 @@ impl Cluster {
         rules.check(subject)
     }
 
+    /// Whether the cluster's block list lets this be done with a content that the cluster keeps.
+    pub(crate) fn allows_kept(&self, what: Transferring, subject: &Subject<'_>) -> Result<(), Blocked> {
+        let rules = self.inner.rules.borrow().clone();
+        rules.check_kept(what, subject)
+    }
+
     /// All schedulers that answer.
     pub(crate) fn schedulers(&self) -> Vec<Scheduler> {
         let members = self.inner.members.borrow().clone();
@@ -177,7 +184,7 @@ impl Cluster {
     }
 
     /// Takes one host's task off the scheduler's books, after it was deleted here.
-    pub(crate) async fn task_deleted(&self, task: &TaskId) -> Result<(), Status> {
+    async fn task_deleted(&self, task: &TaskId) -> Result<(), Status> {
         let Some(mut scheduler) = self.schedulers_of(task).into_iter().next() else {
             return Ok(());
         };
@@ -188,6 +195,14 @@ impl Cluster {
         match timed(scheduler.client.delete_task(request)).await {
             Err(status) if status.code() != tonic::Code::NotFound => Err(status),
             _ => Ok(()),
+        }
+    }
+
+    /// Takes what this host had of a task off its scheduler's books, of whatever kind it was.
+    pub(crate) async fn deleted(&self, task: &TaskId, policy: &Policy) -> Result<(), Status> {
+        match policy.replica() {
+            None => self.task_deleted(task).await,
+            Some(replica) => self.left_kept(task, &replica.peer).await,
         }
     }
 
@@ -288,7 +303,14 @@ fn long_lived() -> Timeouts {
 
 /// One unary call within [`CALL_TIMEOUT`].
 async fn timed<T>(call: impl Future<Output = Result<tonic::Response<T>, Status>>) -> Result<T, Status> {
-    match tokio::time::timeout(CALL_TIMEOUT, call).await {
+    within(CALL_TIMEOUT, call).await
+}
+
+async fn within<T>(
+    limit: Duration,
+    call: impl Future<Output = Result<tonic::Response<T>, Status>>,
+) -> Result<T, Status> {
+    match tokio::time::timeout(limit, call).await {
         Ok(answer) => answer.map(tonic::Response::into_inner),
         Err(_) => Err(Status::deadline_exceeded("no answer in time")),
     }

@@ -17,8 +17,11 @@ pub enum Error {
     #[error("the download is forbidden: {0}")]
     Forbidden(String),
     /// Going back to the source is disabled and no peer has the content.
-    #[error("no peer has the content, and going back to the source is disabled for this download")]
+    #[error("no peer that answers has the content, and it may not be fetched from an origin")]
     NoSource,
+    /// The id is taken by a content of the other kind. The caller's fault: it has to name its content otherwise.
+    #[error("this host has another content under this id: the cluster keeps one of the two, the other has an origin")]
+    OtherKind,
     /// The bytes that arrived are not those that the content's name promises. They were thrown away.
     #[error("the content does not match the digest it is named by")]
     DigestMismatch,
@@ -68,6 +71,7 @@ impl Error {
                 source::Fault::Origin | source::Fault::Network => StatusCode::BAD_GATEWAY,
             },
             Error::Forbidden(_) => StatusCode::FORBIDDEN,
+            Error::OtherKind => StatusCode::CONFLICT,
             Error::NoSource | Error::Deleted | Error::Abandoned => StatusCode::NOT_FOUND,
             Error::DigestMismatch => StatusCode::BAD_GATEWAY,
             Error::Timeout(_) => StatusCode::GATEWAY_TIMEOUT,

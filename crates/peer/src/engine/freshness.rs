@@ -52,8 +52,8 @@ impl Freshness {
 impl Engine {
     /// Whether what is kept of the content may be given. If not, `request` knows the origin's new head.
     pub(super) async fn is_current(&self, request: &mut Request, known: &TaskRecord) -> Result<bool, Error> {
-        // A digest names the version, and so does a text of the caller's own.
-        if request.digest.is_some() || request.content_for_task_id.is_some() {
+        // A digest names the version, and so do a text of the caller's own and the scheduler's word.
+        if request.digest.is_some() || request.content_for_task_id.is_some() || request.kept.is_some() {
             return Ok(true);
         }
         if request.head.is_none() {

@@ -9,6 +9,7 @@ mod content;
 mod download;
 mod error;
 mod freshness;
+mod import;
 mod reader;
 mod request;
 mod running;
@@ -16,13 +17,16 @@ mod running;
 pub use content::Content;
 pub(crate) use download::{PIECE_REUSE, own_origin_text};
 pub use error::{Error, ReadError};
+pub(crate) use import::{Bytestream, Error as ImportError, Import, ends_at};
+pub(crate) use request::Kept;
 pub use request::Request;
 pub(crate) use running::Running;
 
 use crate::cluster::{Cluster, Neighbours};
 use crate::identity::Identity;
 use crate::metrics::{Metrics, Source};
-use dragonfly_model::{ByteRange, Priority, Subject, TaskId};
+use dragonfly_api::Transferring;
+use dragonfly_model::{Blocked, ByteRange, PeerId, Policy, Priority, Subject, TaskId};
 use dragonfly_service::Workers;
 use dragonfly_service::tls::ClientTls;
 use dragonfly_source::Sources;
@@ -31,7 +35,7 @@ use dragonfly_transfer::Transfer;
 use freshness::Freshness;
 use running::{Entry, Lease, Table};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
@@ -98,12 +102,7 @@ impl Engine {
     /// known before its end. What is complete on this host contacts nobody, but for the origin of a content that no
     /// digest names: that is asked whether it has another version now.
     pub async fn open(&self, request: Request) -> Result<Content, Error> {
-        self.admit(&Subject {
-            url: request.url.as_str(),
-            tag: request.tag.as_deref(),
-            application: request.application.as_deref(),
-            priority: request.priority,
-        })?;
+        self.admit_request(&request)?;
         match request.timeout {
             None => self.open_in_time(request).await,
             Some(timeout) => tokio::time::timeout(timeout, self.open_in_time(request))
@@ -112,16 +111,38 @@ impl Engine {
         }
     }
 
+    fn admit_request(&self, request: &Request) -> Result<(), Error> {
+        let subject = Subject {
+            url: request.url.as_str(),
+            tag: request.tag.as_deref(),
+            application: request.application.as_deref(),
+            priority: request.priority,
+        };
+        match request.kept {
+            None => self.admit(&subject),
+            Some(_) => self.admit_kept(Transferring::Download, &subject),
+        }
+    }
+
     /// Whether policy lets this be downloaded, what is on this host already included.
     pub(crate) fn admit(&self, subject: &Subject<'_>) -> Result<(), Error> {
         if subject.priority == Priority::Level1 {
             return Err(Error::Forbidden("its priority is level 1".to_owned()));
         }
-        self.inner.parts.cluster.allows(subject).map_err(|blocked| {
-            self.inner.parts.metrics.blocked();
-            tracing::info!(%blocked, "refused a download");
-            Error::Forbidden(blocked.to_string())
-        })
+        let allowed = self.inner.parts.cluster.allows(subject);
+        allowed.map_err(|blocked| self.blocked(&blocked))
+    }
+
+    /// Whether policy lets this be done with a content that the cluster keeps.
+    fn admit_kept(&self, what: Transferring, subject: &Subject<'_>) -> Result<(), Error> {
+        let allowed = self.inner.parts.cluster.allows_kept(what, subject);
+        allowed.map_err(|blocked| self.blocked(&blocked))
+    }
+
+    fn blocked(&self, blocked: &Blocked) -> Error {
+        self.inner.parts.metrics.blocked();
+        tracing::info!(%blocked, "refused a download");
+        Error::Forbidden(blocked.to_string())
     }
 
     async fn open_in_time(&self, mut request: Request) -> Result<Content, Error> {
@@ -132,17 +153,15 @@ impl Engine {
             {
                 return Ok(content);
             }
+            self.check_kind(&request)?;
             let range = request.range;
-            let new_peer = || self.inner.parts.identity.new_peer();
-            let entry = self
-                .inner
-                .running
-                .enter(&request.task_id, range, request.to_source(), new_peer);
+            let entry = self.enter(&request);
             let (lease, is_first) = match entry {
                 Entry::Start(lease, cancel) => {
                     self.start(&lease, request.clone(), cancel);
                     (lease, true)
                 }
+                Entry::Join(lease) if lease.shared.is_kept != request.kept.is_some() => return Err(Error::OtherKind),
                 Entry::Join(lease) => (lease, false),
                 Entry::Ending(shared) => {
                     shared.ended.cancelled().await;
@@ -155,6 +174,20 @@ impl Engine {
                 Err(error) if !is_first && (error.blames_credentials() || matches!(error, Error::NoSource)) => {}
                 Err(error) => return Err(error),
             }
+        }
+    }
+
+    fn enter(&self, request: &Request) -> Entry {
+        let new_peer = || self.inner.parts.identity.new_peer();
+        self.inner.running.enter(request, new_peer)
+    }
+
+    /// A content that the cluster keeps is nobody's cache: what has an origin and the same id must not take its place.
+    fn check_kind(&self, request: &Request) -> Result<(), Error> {
+        let kept = |pin: Pin| pin.record().policy.replica().is_some();
+        match request.kept.is_none() && self.local(&request.task_id).is_some_and(kept) {
+            true => Err(Error::OtherKind),
+            false => Ok(()),
         }
     }
 
@@ -175,13 +208,41 @@ impl Engine {
 
     /// Tells the task's scheduler that this host holds all of it.
     pub(crate) async fn announce_holding(&self, request: &Request) {
-        download::announce_holding(&self.inner, request).await;
+        let peer = self.inner.parts.identity.new_peer();
+        download::announce_holding(&self.inner, request, peer).await;
+    }
+
+    /// This host must keep from now on what it has of a content that the cluster keeps, and tells the scheduler that it has it.
+    pub(crate) async fn keep(&self, request: &Request) -> Result<(), Error> {
+        if let Some(peer) = self.oblige(&request.task_id)? {
+            download::announce_holding(&self.inner, request, peer).await;
+        }
+        Ok(())
+    }
+
+    /// This host must keep from now on what it has of a content that the cluster keeps. As whom it has it, if it has it.
+    pub(crate) fn oblige(&self, task: &TaskId) -> Result<Option<PeerId>, Error> {
+        let Some(pin) = self.local(task) else {
+            return Ok(None);
+        };
+        let Policy::PersistentCache(mut replica) = pin.record().policy else {
+            return Ok(None);
+        };
+        let peer = replica.peer.clone();
+        replica.obliged = true;
+        pin.set_policy(Policy::PersistentCache(replica))?;
+        Ok(Some(peer))
     }
 
     /// The content, if everything that is asked for is on this host.
     fn here(&self, request: &Request) -> Option<Content> {
         let pin = self.local(&request.task_id)?;
-        let fits = request.digest.is_none() || pin.record().digest == request.digest;
+        let record = pin.record();
+        let fits = match &request.kept {
+            Some(kept) => kept.is_of(&record) && !record.policy.has_ended(SystemTime::now()),
+            None if record.policy.replica().is_some() => false,
+            None => request.digest.is_none() || record.digest == request.digest,
+        };
         if !fits || !is_here(&pin, request.range) {
             return None;
         }

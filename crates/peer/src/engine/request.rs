@@ -4,7 +4,7 @@ use dragonfly_model::{BlobTrust, ByteRange, Digest, Priority, TaskId};
 use dragonfly_source as source;
 use http::HeaderMap;
 use std::fmt;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 use url::Url;
 
 /// One request for a content, from the proxy, the unix socket or a scheduler.
@@ -47,6 +47,19 @@ pub struct Request {
     pub timeout: Option<Duration>,
     /// Whose certificates the origin may have, beside those that the configuration trusts.
     pub trust: source::Trust,
+    /// Set for a content that the cluster keeps, which has no origin.
+    pub(crate) kept: Option<Kept>,
+}
+
+/// What the scheduler says of a content that the cluster keeps.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Kept {
+    pub(crate) piece_length: u64,
+    pub(crate) content_length: u64,
+    /// When its time is over.
+    pub(crate) ends_at: SystemTime,
+    /// Whether this host must keep it until then.
+    pub(crate) obliged: bool,
 }
 
 impl Request {
@@ -71,6 +84,19 @@ impl Request {
             head: None,
             timeout: None,
             trust: source::Trust::default(),
+            kept: None,
+        }
+    }
+
+    /// A request for all of a content that the cluster keeps.
+    pub(crate) fn kept(task_id: TaskId, kept: Kept) -> Self {
+        // Nothing is ever fetched from there: it says what it is where a URL is expected.
+        let url = Url::parse(&format!("dragonfly:{task_id}")).expect("hex digits are a path");
+        Self {
+            piece_length: Some(kept.piece_length),
+            disable_back_to_source: true,
+            kept: Some(kept),
+            ..Self::new(task_id, url, source::Caller::Local)
         }
     }
 

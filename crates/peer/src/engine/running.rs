@@ -3,7 +3,7 @@
 //! A download runs while somebody holds its [`Lease`]. Who comes while one ends waits for that and starts another; so two
 //! never run for one task.
 
-use super::Error;
+use super::{Error, Request};
 use dragonfly_model::{ByteRange, PeerId, TaskId};
 use dragonfly_source as source;
 use dragonfly_storage::Pin;
@@ -21,6 +21,8 @@ const MAX_WANTS: usize = 64;
 pub(super) struct Shared {
     pub(super) task: TaskId,
     pub(super) peer: PeerId,
+    /// Whether it is a task that the cluster keeps.
+    pub(super) is_kept: bool,
     state: watch::Sender<State>,
     wants: Mutex<Wants>,
     /// Wakes the download: more is wanted.
@@ -56,10 +58,11 @@ struct Wants {
 }
 
 impl Shared {
-    fn new(task: TaskId, peer: PeerId) -> Self {
+    fn new(request: &Request, peer: PeerId) -> Self {
         Self {
-            task,
+            task: request.task_id.clone(),
             peer,
+            is_kept: request.kept.is_some(),
             state: watch::Sender::default(),
             wants: Mutex::default(),
             wanted: Notify::new(),
@@ -186,30 +189,24 @@ pub(super) struct Table {
 
 impl Table {
     /// Joins the task's download or makes a place for a new one.
-    pub(super) fn enter(
-        &self,
-        task: &TaskId,
-        range: Option<ByteRange>,
-        origin: source::Request,
-        new_peer: impl FnOnce() -> PeerId,
-    ) -> Entry {
+    pub(super) fn enter(&self, request: &Request, new_peer: impl FnOnce() -> PeerId) -> Entry {
         let mut running = self.running();
-        if let Some((shared, lease)) = running.get(task) {
+        if let Some((shared, lease)) = running.get(&request.task_id) {
             return match lease.upgrade() {
                 Some(lease) => {
-                    shared.want(range, origin);
+                    shared.want(request.range, request.to_source());
                     Entry::Join(lease)
                 }
                 None => Entry::Ending(shared.clone()),
             };
         }
-        let shared = Arc::new(Shared::new(task.clone(), new_peer()));
+        let shared = Arc::new(Shared::new(request, new_peer()));
         let cancel = CancellationToken::new();
         let lease = Arc::new(Lease {
             shared: shared.clone(),
             cancel: cancel.clone(),
         });
-        running.insert(task.clone(), (shared, Arc::downgrade(&lease)));
+        running.insert(request.task_id.clone(), (shared, Arc::downgrade(&lease)));
         Entry::Start(lease, cancel)
     }
 
@@ -253,8 +250,11 @@ mod tests {
     fn enter(table: &Table, range: Option<ByteRange>) -> Entry {
         let task = TaskId::parse(&"a".repeat(64)).unwrap();
         let url = Url::parse("http://origin.example/x").unwrap();
-        let origin = source::Request::new(url, source::Caller::Local);
-        table.enter(&task, range, origin, || PeerId::parse("peer-1").unwrap())
+        let request = Request {
+            range,
+            ..Request::new(task, url, source::Caller::Local)
+        };
+        table.enter(&request, || PeerId::parse("peer-1").unwrap())
     }
 
     #[test]

@@ -2,13 +2,14 @@
 
 use super::delivery::{Delivery, Messages};
 use super::request::{Asker, parse};
-use super::{Shared, not_served, stat, status_of, task_id};
+use super::{Shared, import, kept, not_served, stat, status_of, task_id};
 use crate::output::Output;
 use crate::proxy;
 use dragonfly_api::common;
 use dragonfly_api::dfdaemon::dfdaemon_download_server::DfdaemonDownload;
 use dragonfly_api::dfdaemon::*;
 use dragonfly_source::Caller;
+use dragonfly_storage::Pin;
 use futures::stream::BoxStream;
 use tonic::transport::server::UdsConnectInfo;
 use tonic::{Request, Response, Status};
@@ -60,13 +61,10 @@ impl DfdaemonDownload for DownloadService {
     type DownloadTaskStream = Messages;
     type DownloadCacheTaskStream = Stream<DownloadCacheTaskResponse>;
     type DownloadPersistentTaskStream = Stream<DownloadPersistentTaskResponse>;
-    type DownloadPersistentCacheTaskStream = Stream<DownloadPersistentCacheTaskResponse>;
+    type DownloadPersistentCacheTaskStream = kept::Messages;
 
     async fn download_task(&self, request: Request<DownloadTaskRequest>) -> Result<Response<Messages>, Status> {
-        let connection = request.extensions().get::<UdsConnectInfo>();
-        let uid = connection
-            .and_then(|info| info.peer_cred)
-            .map(|credentials| credentials.uid());
+        let uid = caller_of(&request);
         let download = request.into_inner().download;
         let download = download.ok_or_else(|| Status::invalid_argument("the request lacks download"))?;
         self.deliver(download, uid).await.map(Response::new)
@@ -107,6 +105,64 @@ impl DfdaemonDownload for DownloadService {
         Ok(Response::new(()))
     }
 
+    async fn download_persistent_cache_task(
+        &self,
+        request: Request<DownloadPersistentCacheTaskRequest>,
+    ) -> Result<Response<kept::Messages>, Status> {
+        let uid = caller_of(&request);
+        let request = request.into_inner();
+        let output = common::Download {
+            output_path: request.output_path.clone(),
+            overwrite: request.overwrite,
+            force_hard_link: request.force_hard_link,
+            digest: request.digest.clone(),
+            ..Default::default()
+        };
+        let output = Output::of(&output, uid)?;
+        let with_content = request.need_piece_content && output.is_none();
+        let write = async move |pin: Pin| match output {
+            Some(output) => Ok(output.write(&pin).await?),
+            None => Ok(()),
+        };
+        let messages = kept::deliver(&self.context, &request, with_content, write).await;
+        messages.map(Response::new)
+    }
+
+    async fn upload_persistent_cache_task(
+        &self,
+        request: Request<UploadPersistentCacheTaskRequest>,
+    ) -> Result<Response<common::PersistentCacheTask>, Status> {
+        let uid = caller_of(&request);
+        let put = import::of_path(&self.context, request.into_inner(), uid).await;
+        put.map(Response::new)
+    }
+
+    async fn stat_persistent_cache_task(
+        &self,
+        request: Request<StatPersistentCacheTaskRequest>,
+    ) -> Result<Response<common::PersistentCacheTask>, Status> {
+        let task = task_id(&request.into_inner().task_id)?;
+        self.context.cluster.stat_kept(&task).await.map(Response::new)
+    }
+
+    async fn stat_local_persistent_cache_task(
+        &self,
+        request: Request<StatLocalPersistentCacheTaskRequest>,
+    ) -> Result<Response<StatLocalPersistentCacheTaskResponse>, Status> {
+        let task = task_id(&request.into_inner().task_id)?;
+        let pin = self.context.engine.local(&task);
+        let kept = pin.and_then(|pin| stat::of_kept(pin.record()));
+        let kept = kept.ok_or_else(|| Status::not_found("the task is not here"))?;
+        Ok(Response::new(kept))
+    }
+
+    async fn list_local_persistent_cache_tasks(
+        &self,
+        _: Request<ListLocalPersistentCacheTasksRequest>,
+    ) -> Result<Response<ListLocalPersistentCacheTasksResponse>, Status> {
+        Ok(Response::new(stat::list_kept(&self.context.storage)))
+    }
+
     not_served! {
         list_task_entries(ListTaskEntriesRequest) -> ListTaskEntriesResponse;
         download_cache_task(DownloadCacheTaskRequest) -> Self::DownloadCacheTaskStream;
@@ -117,12 +173,14 @@ impl DfdaemonDownload for DownloadService {
         stat_persistent_task(StatPersistentTaskRequest) -> common::PersistentTask;
         stat_local_persistent_task(StatLocalPersistentTaskRequest) -> StatLocalPersistentTaskResponse;
         list_local_persistent_tasks(ListLocalPersistentTasksRequest) -> ListLocalPersistentTasksResponse;
-        download_persistent_cache_task(DownloadPersistentCacheTaskRequest) -> Self::DownloadPersistentCacheTaskStream;
-        upload_persistent_cache_task(UploadPersistentCacheTaskRequest) -> common::PersistentCacheTask;
-        stat_persistent_cache_task(StatPersistentCacheTaskRequest) -> common::PersistentCacheTask;
-        stat_local_persistent_cache_task(StatLocalPersistentCacheTaskRequest) -> StatLocalPersistentCacheTaskResponse;
-        list_local_persistent_cache_tasks(ListLocalPersistentCacheTasksRequest) -> ListLocalPersistentCacheTasksResponse;
     }
+}
+
+/// The user at the other end of the socket.
+fn caller_of<T>(request: &Request<T>) -> Option<u32> {
+    let connection = request.extensions().get::<UdsConnectInfo>();
+    let credentials = connection.and_then(|info| info.peer_cred);
+    credentials.map(|credentials| credentials.uid())
 }
 
 impl DownloadService {

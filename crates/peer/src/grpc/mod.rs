@@ -4,6 +4,8 @@
 mod admit;
 mod delivery;
 mod download;
+mod import;
+mod kept;
 mod request;
 mod sever;
 mod stat;
@@ -12,6 +14,7 @@ mod upload;
 
 pub(crate) use admit::AdmitLayer;
 pub(crate) use download::DownloadService;
+pub(crate) use import::ImportService;
 pub(crate) use sever::severable;
 pub(crate) use upload::UploadService;
 
@@ -57,8 +60,9 @@ impl Context {
 
     /// Deletes a task here and tells its scheduler. Whether it was here.
     async fn delete(&self, task: &TaskId) -> Result<bool, Status> {
+        let policy = self.storage.pin(task).map(|pin| pin.record().policy);
         let deleted = self.engine.delete(task).await.map_err(|error| status_of(&error))?;
-        if deleted && let Err(status) = self.cluster.task_deleted(task).await {
+        if deleted && let Err(status) = self.cluster.deleted(task, &policy.unwrap_or_default()).await {
             tracing::debug!(task.id = %task, %status, "the scheduler was not told of the deletion");
         }
         Ok(deleted)
@@ -95,6 +99,7 @@ fn status_of(error: &engine::Error) -> Status {
         }
         Error::Forbidden(_) => Status::permission_denied(message),
         Error::NoSource => Status::not_found(message),
+        Error::OtherKind => Status::already_exists(message),
         Error::DigestMismatch => Status::data_loss(message),
         Error::Timeout(_) => Status::deadline_exceeded(message),
         Error::Deleted | Error::Abandoned => Status::aborted(message),

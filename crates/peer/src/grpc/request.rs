@@ -69,7 +69,7 @@ fn check_kind(download: &Download) -> Result<(), Status> {
     Ok(())
 }
 
-fn piece_length(asked: Option<u64>) -> Result<Option<u64>, Status> {
+pub(super) fn piece_length(asked: Option<u64>) -> Result<Option<u64>, Status> {
     let fits = |length: &u64| (PieceLayout::MIN_PIECE_LENGTH..=MAX_PIECE_LENGTH).contains(length);
     match asked.filter(|length| *length > 0) {
         Some(length) if !fits(&length) => Err(invalid(format!("a piece length of {length} bytes; use 4MiB to 64MiB"))),
@@ -91,7 +91,7 @@ fn identity(download: &Download, url: &Url, asker: &Asker<'_>) -> Result<(Option
 }
 
 /// Whether a text could be what [`own_origin_text`] returns for some URL.
-fn names_a_blob(text: &str) -> bool {
+pub(super) fn names_a_blob(text: &str) -> bool {
     let first = text.split('\n').next().unwrap_or_default();
     text.contains('\n') && first.parse::<dragonfly_model::Digest>().is_ok()
 }
@@ -133,7 +133,7 @@ fn timeout(download: &Download) -> Result<Option<Duration>, Status> {
     Ok(Some(timeout).filter(|timeout| !timeout.is_zero()))
 }
 
-fn given(text: &Option<String>) -> Option<String> {
+pub(super) fn given(text: &Option<String>) -> Option<String> {
     text.clone().filter(|text| !text.is_empty())
 }
 

@@ -29,7 +29,8 @@ pub(super) struct PieceSync {
 }
 
 impl PieceSync {
-    pub(super) async fn open(context: &Context, request: &SyncPiecesRequest) -> Result<Self, Status> {
+    /// `kept` is whether a task is asked for that the cluster keeps.
+    pub(super) async fn open(context: &Context, request: &SyncPiecesRequest, kept: bool) -> Result<Self, Status> {
         let task = task_id(&request.task_id)?;
         let running = context.engine.running(&task);
         let pin = match (&running, context.engine.local(&task)) {
@@ -40,6 +41,9 @@ impl PieceSync {
                 .map_err(|error| Status::unavailable(error.to_string()))?,
             (None, None) => return Err(Status::not_found("the task is not here")),
         };
+        if pin.record().policy.replica().is_some() != kept {
+            return Err(Status::not_found("the task is not here"));
+        }
         pin.touch();
         let numbers: HashSet<PieceNumber> = request
             .interested_piece_numbers

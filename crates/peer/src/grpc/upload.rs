@@ -3,16 +3,18 @@
 use super::delivery::{Delivery, Messages};
 use super::request::{Asker, parse};
 use super::sync::PieceSync;
-use super::{Shared, not_served, stat, status_of, task_id};
+use super::{Shared, kept, not_served, stat, status_of, task_id};
 use crate::engine::PIECE_REUSE;
 use crate::proxy;
 use dragonfly_api::common;
 use dragonfly_api::dfdaemon::dfdaemon_upload_server::DfdaemonUpload;
 use dragonfly_api::dfdaemon::*;
+use dragonfly_api::kept as words;
 use dragonfly_model::BlobTrust;
 use dragonfly_source::Caller;
-use futures::StreamExt;
+use dragonfly_storage::Pin;
 use futures::stream::BoxStream;
+use futures::{StreamExt, TryStreamExt};
 use std::net::IpAddr;
 use std::time::Duration;
 use tokio_stream::wrappers::IntervalStream;
@@ -35,12 +37,25 @@ impl UploadService {
         Self { context }
     }
 
+    /// The pieces that are here, as they land. `kept` is whether they are of a task that the cluster keeps.
+    async fn pieces(
+        &self,
+        request: &SyncPiecesRequest,
+        kept: bool,
+    ) -> Result<Response<Stream<SyncPiecesResponse>>, Status> {
+        let sync = PieceSync::open(&self.context, request, kept).await?;
+        let ended = self.context.ending.clone().cancelled_owned();
+        let mut response = Response::new(sync.stream().take_until(ended).boxed());
+        response
+            .metadata_mut()
+            .insert(PIECE_REUSE, MetadataValue::from_static("1"));
+        Ok(response)
+    }
+
     /// How a scheduler makes this peer fetch. The download goes on when the scheduler stops listening, unless it preheats.
     async fn fetch(&self, mut download: common::Download, preheats: bool) -> Result<Messages, Status> {
         if download.output_path.is_some() {
-            return Err(Status::permission_denied(
-                "an output path is never taken from the network",
-            ));
+            return Err(output_path_refused());
         }
         let remote: Option<IpAddr> = download.remote_ip.as_deref().and_then(|ip| ip.parse().ok());
         // Only a caller on this very host may have its loopback fetched.
@@ -86,6 +101,10 @@ impl UploadService {
     }
 }
 
+fn output_path_refused() -> Status {
+    Status::permission_denied("an output path is never taken from the network")
+}
+
 #[tonic::async_trait]
 impl DfdaemonUpload for UploadService {
     type DownloadTaskStream = Messages;
@@ -95,7 +114,7 @@ impl DfdaemonUpload for UploadService {
     type SyncCachePiecesStream = Stream<SyncCachePiecesResponse>;
     type DownloadPersistentTaskStream = Stream<DownloadPersistentTaskResponse>;
     type SyncPersistentPiecesStream = Stream<SyncPersistentPiecesResponse>;
-    type DownloadPersistentCacheTaskStream = Stream<DownloadPersistentCacheTaskResponse>;
+    type DownloadPersistentCacheTaskStream = kept::Messages;
     type SyncPersistentCachePiecesStream = Stream<SyncPersistentCachePiecesResponse>;
 
     async fn download_task(&self, request: Request<DownloadTaskRequest>) -> Result<Response<Messages>, Status> {
@@ -132,13 +151,65 @@ impl DfdaemonUpload for UploadService {
         &self,
         request: Request<SyncPiecesRequest>,
     ) -> Result<Response<Self::SyncPiecesStream>, Status> {
-        let sync = PieceSync::open(&self.context, request.get_ref()).await?;
-        let ended = self.context.ending.clone().cancelled_owned();
-        let mut response = Response::new(sync.stream().take_until(ended).boxed());
-        response
-            .metadata_mut()
-            .insert(PIECE_REUSE, MetadataValue::from_static("1"));
-        Ok(response)
+        self.pieces(request.get_ref(), false).await
+    }
+
+    async fn sync_persistent_cache_pieces(
+        &self,
+        request: Request<SyncPersistentCachePiecesRequest>,
+    ) -> Result<Response<Self::SyncPersistentCachePiecesStream>, Status> {
+        let told = self.pieces(&words::pieces_wanted(request.into_inner()), true).await?;
+        Ok(told.map(|told| told.map_ok(words::piece_told).boxed()))
+    }
+
+    async fn download_persistent_cache_task(
+        &self,
+        request: Request<DownloadPersistentCacheTaskRequest>,
+    ) -> Result<Response<kept::Messages>, Status> {
+        let request = request.into_inner();
+        if request.output_path.is_some() {
+            return Err(output_path_refused());
+        }
+        let nothing = |_| std::future::ready(Ok(()));
+        let messages = kept::deliver(&self.context, &request, false, nothing).await;
+        messages.map(Response::new)
+    }
+
+    async fn update_persistent_cache_task(
+        &self,
+        request: Request<UpdatePersistentCacheTaskRequest>,
+    ) -> Result<Response<()>, Status> {
+        let request = request.into_inner();
+        let task = task_id(&request.task_id)?;
+        if !request.persistent {
+            return Err(Status::invalid_argument("an obligation ends with the task, not before"));
+        }
+        let obliged = self.context.engine.oblige(&task).map_err(|error| status_of(&error))?;
+        obliged.ok_or_else(|| Status::not_found("the task is not here"))?;
+        Ok(Response::new(()))
+    }
+
+    async fn stat_persistent_cache_task(
+        &self,
+        request: Request<StatPersistentCacheTaskRequest>,
+    ) -> Result<Response<common::PersistentCacheTask>, Status> {
+        let task = task_id(&request.into_inner().task_id)?;
+        self.context.cluster.stat_kept(&task).await.map(Response::new)
+    }
+
+    async fn delete_persistent_cache_task(
+        &self,
+        request: Request<DeletePersistentCacheTaskRequest>,
+    ) -> Result<Response<()>, Status> {
+        let task = task_id(&request.into_inner().task_id)?;
+        let is_kept = |pin: Pin| pin.record().policy.replica().is_some();
+        if !self.context.engine.local(&task).is_some_and(is_kept) {
+            return Err(Status::not_found("the task is not here"));
+        }
+        // The scheduler that has it dropped has no more books of it.
+        let deleted = self.context.engine.delete(&task).await;
+        deleted.map_err(|error| status_of(&error))?;
+        Ok(Response::new(()))
     }
 
     async fn sync_host(&self, _: Request<SyncHostRequest>) -> Result<Response<Self::SyncHostStream>, Status> {
@@ -161,10 +232,5 @@ impl DfdaemonUpload for UploadService {
         update_persistent_task(UpdatePersistentTaskRequest) -> ();
         stat_persistent_task(StatPersistentTaskRequest) -> common::PersistentTask;
         delete_persistent_task(DeletePersistentTaskRequest) -> ();
-        download_persistent_cache_task(DownloadPersistentCacheTaskRequest) -> Self::DownloadPersistentCacheTaskStream;
-        update_persistent_cache_task(UpdatePersistentCacheTaskRequest) -> ();
-        stat_persistent_cache_task(StatPersistentCacheTaskRequest) -> common::PersistentCacheTask;
-        delete_persistent_cache_task(DeletePersistentCacheTaskRequest) -> ();
-        sync_persistent_cache_pieces(SyncPersistentCachePiecesRequest) -> Self::SyncPersistentCachePiecesStream;
     }
 }

@@ -69,8 +69,12 @@ async fn a_wrong_expectation_leaves_no_file_and_the_cache_as_it_was() {
     peer.stop().await;
 }
 
-/// A client that the kernel knows as another user: a thread changes its own user, connects, and hands the connection on.
 async fn as_user(uid: u32, socket: &Path) -> DfdaemonDownloadClient<Channel> {
+    DfdaemonDownloadClient::new(channel_of(uid, socket).await)
+}
+
+/// A channel that the kernel knows as another user's: a thread changes its own user, connects, and hands the connection on.
+pub(crate) async fn channel_of(uid: u32, socket: &Path) -> Channel {
     let path = socket.to_owned();
     let connect = move || {
         // The raw call changes this thread alone; libc's would change them all.
@@ -92,7 +96,7 @@ async fn as_user(uid: u32, socket: &Path) -> DfdaemonDownloadClient<Channel> {
         async move { stream.map(TokioIo::new) }
     });
     let endpoint = Endpoint::from_static("http://localhost:1");
-    DfdaemonDownloadClient::new(endpoint.connect_with_connector(connector).await.unwrap())
+    endpoint.connect_with_connector(connector).await.unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]

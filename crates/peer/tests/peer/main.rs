@@ -5,6 +5,8 @@
 
 mod api;
 mod downloads;
+mod kept;
+mod ledger;
 mod manager;
 mod membership;
 mod outage;

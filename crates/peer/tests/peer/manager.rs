@@ -1,5 +1,6 @@
 //! A manager that lists one scheduler of one cluster and writes down what it is asked.
 
+use crate::kept::tagged;
 use crate::rig::{MIB, Options, PATIENCE, TestPeer, whole};
 use crate::scheduler::{Book, TestScheduler};
 use dragonfly_api::common::Download;
@@ -353,6 +354,40 @@ async fn what_the_block_list_names_is_refused_at_every_door_and_nothing_else_is(
     assert_eq!(through_the_proxy(&peer, &free).await, (200, None));
     peer.get_url(&free).await.unwrap();
     assert_eq!(origin.served("/secret/file").unwrap().bytes, 0);
+    peer.stop().await;
+    manager.kill().await;
+    scheduler.kill().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_block_list_names_of_kept_tasks_is_neither_put_in_nor_given_out() {
+    let scheduler = TestScheduler::start().await;
+    let manager = TestManager::start_with(scheduler.addr, true).await;
+    let peer = TestPeer::start(of_the_lab(Options::peer("peer"), &manager)).await;
+    scheduler.has_hosts(1).await;
+    manager.until_asked("Watch PeerSource peer").await;
+    let content = Content::new(1, MIB);
+    let bytes = content.bytes(0, content.length() as usize);
+    let [(old, old_id), (new, new_id), (free, free_id)] = ["old", "new", "free"].map(|tag| tagged(&bytes, tag));
+    peer.import(old, &bytes).await.unwrap();
+    manager.chosen.send_modify(|choice| {
+        choice.client_config = r#"{"block_list": {"persistent_cache_task":
+            {"download": {"tags": ["old"]}, "upload": {"tags": ["new"]}}}}"#;
+    });
+    // Also of what is on this host already.
+    tokio::time::timeout(PATIENCE, async { while peer.export(&old_id).await.is_ok() {} })
+        .await
+        .unwrap();
+    for status in [
+        peer.export(&old_id).await.map(drop).unwrap_err(),
+        peer.import(new, &bytes).await.map(drop).unwrap_err(),
+    ] {
+        assert_eq!(status.code(), Code::PermissionDenied);
+        assert!(status.message().contains("block list refuses tag"), "{status}");
+    }
+    assert!(!scheduler.read(|book| book.kept.contains_key(&new_id)));
+    peer.import(free, &bytes).await.unwrap();
+    assert_eq!(peer.export(&free_id).await.unwrap(), bytes);
     peer.stop().await;
     manager.kill().await;
     scheduler.kill().await;

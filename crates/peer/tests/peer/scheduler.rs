@@ -1,6 +1,7 @@
 //! A scheduler that does no more than the protocol asks for: it triggers a seed for what nobody has, names everybody who
 //! has begun as a parent, and sends to the origin who asks for it or for whom there is nobody.
 
+use super::ledger::Kept;
 use dragonfly_api::common::{self, Host, Peer};
 use dragonfly_api::dfdaemon::DownloadTaskRequest;
 use dragonfly_api::dfdaemon::dfdaemon_upload_client::DfdaemonUploadClient;
@@ -38,6 +39,8 @@ pub(crate) struct Book {
     pub(crate) overloaded: u32,
     /// Break every registration off.
     pub(crate) broken: bool,
+    /// Tasks that the cluster keeps.
+    pub(crate) kept: BTreeMap<String, Kept>,
     /// Say that children may ask for others while their parents are at work.
     pub(crate) patient: bool,
 }
@@ -49,7 +52,7 @@ pub(crate) struct TestScheduler {
     workers: Workers,
 }
 
-struct Shared {
+pub(super) struct Shared {
     book: Mutex<Book>,
     changed: watch::Sender<u64>,
     workers: Workers,
@@ -114,7 +117,7 @@ impl TestScheduler {
 }
 
 impl Shared {
-    fn change<T>(&self, change: impl FnOnce(&mut Book) -> T) -> T {
+    pub(super) fn change<T>(&self, change: impl FnOnce(&mut Book) -> T) -> T {
         let changed = change(&mut self.book.lock().unwrap());
         self.changed.send_modify(|version| *version += 1);
         changed
@@ -383,6 +386,66 @@ impl Scheduler for Service {
         Ok(Response::new(()))
     }
 
+    async fn announce_persistent_cache_peer(
+        &self,
+        request: Request<Streaming<AnnouncePersistentCachePeerRequest>>,
+    ) -> Result<Response<Self::AnnouncePersistentCachePeerStream>, Status> {
+        let (answers, stream) = mpsc::channel(16);
+        let talk = self.0.clone().keep_company(request.into_inner(), answers);
+        self.0.workers.spawn("kept conversation", talk);
+        Ok(Response::new(ReceiverStream::new(stream).boxed()))
+    }
+
+    async fn delete_persistent_cache_peer(
+        &self,
+        request: Request<DeletePersistentCachePeerRequest>,
+    ) -> Result<Response<()>, Status> {
+        self.0.change(|book| book.leave(request.get_ref())).map(Response::new)
+    }
+
+    async fn upload_persistent_cache_task_started(
+        &self,
+        request: Request<UploadPersistentCacheTaskStartedRequest>,
+    ) -> Result<Response<()>, Status> {
+        self.0
+            .change(|book| book.begin(request.into_inner()))
+            .map(Response::new)
+    }
+
+    async fn upload_persistent_cache_task_finished(
+        &self,
+        request: Request<UploadPersistentCacheTaskFinishedRequest>,
+    ) -> Result<Response<common::PersistentCacheTask>, Status> {
+        let task = &request.get_ref().task_id;
+        self.0.change(|book| book.end(task, "Succeeded")).map(Response::new)
+    }
+
+    async fn upload_persistent_cache_task_failed(
+        &self,
+        request: Request<UploadPersistentCacheTaskFailedRequest>,
+    ) -> Result<Response<()>, Status> {
+        let task = &request.get_ref().task_id;
+        self.0.change(|book| book.end(task, "Failed"))?;
+        Ok(Response::new(()))
+    }
+
+    async fn stat_persistent_cache_task(
+        &self,
+        request: Request<StatPersistentCacheTaskRequest>,
+    ) -> Result<Response<common::PersistentCacheTask>, Status> {
+        self.0
+            .change(|book| book.stat(&request.get_ref().task_id))
+            .map(Response::new)
+    }
+
+    async fn delete_persistent_cache_task(
+        &self,
+        request: Request<DeletePersistentCacheTaskRequest>,
+    ) -> Result<Response<()>, Status> {
+        self.0.clone().drop_kept(&request.get_ref().task_id).await?;
+        Ok(Response::new(()))
+    }
+
     not_needed! {
         stat_peer(StatPeerRequest) -> Peer;
         delete_peer(DeletePeerRequest) -> ();
@@ -400,15 +463,7 @@ impl Scheduler for Service {
         upload_persistent_task_failed(UploadPersistentTaskFailedRequest) -> ();
         stat_persistent_task(StatPersistentTaskRequest) -> common::PersistentTask;
         delete_persistent_task(DeletePersistentTaskRequest) -> ();
-        announce_persistent_cache_peer(Streaming<AnnouncePersistentCachePeerRequest>)
-            -> Self::AnnouncePersistentCachePeerStream;
         stat_persistent_cache_peer(StatPersistentCachePeerRequest) -> common::PersistentCachePeer;
-        delete_persistent_cache_peer(DeletePersistentCachePeerRequest) -> ();
-        upload_persistent_cache_task_started(UploadPersistentCacheTaskStartedRequest) -> ();
-        upload_persistent_cache_task_finished(UploadPersistentCacheTaskFinishedRequest) -> common::PersistentCacheTask;
-        upload_persistent_cache_task_failed(UploadPersistentCacheTaskFailedRequest) -> ();
-        stat_persistent_cache_task(StatPersistentCacheTaskRequest) -> common::PersistentCacheTask;
-        delete_persistent_cache_task(DeletePersistentCacheTaskRequest) -> ();
         preheat_image(PreheatImageRequest) -> ();
         stat_image(StatImageRequest) -> StatImageResponse;
         preheat_file(PreheatFileRequest) -> ();

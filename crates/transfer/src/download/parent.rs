@@ -2,9 +2,9 @@
 
 use super::error::{PieceError, Unwritten};
 use crate::plan::Ask;
-use crate::vortex::Request;
+use crate::vortex::{Family, Request};
 use crate::{FetchError, Piece, PieceClient, RateLimit};
-use dragonfly_model::{PeerId, PieceNumber, PieceSpan, TrafficType};
+use dragonfly_model::{PeerId, PieceNumber, PieceSpan, Policy, TrafficType};
 use dragonfly_storage::{PieceRecord, Pin};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -61,6 +61,15 @@ pub(super) enum Unfetched {
     Last,
 }
 
+/// Upstream's peers find a piece only under the kind of its task.
+fn family(policy: &Policy) -> Family {
+    match policy {
+        Policy::Standard => Family::Standard,
+        Policy::Persistent(_) => Family::Persistent,
+        Policy::PersistentCache(_) => Family::PersistentCache,
+    }
+}
+
 impl Fetch {
     /// Asks the parent.
     pub(super) async fn run(self) -> Step {
@@ -70,7 +79,8 @@ impl Fetch {
             number: self.ask.number,
             others: self.ask.others.clone(),
         };
-        match self.client.fetch(self.address.addr, request, self.address.reuse).await {
+        let client = self.client.asking_of(family(&self.task.record().policy));
+        match client.fetch(self.address.addr, request, self.address.reuse).await {
             Ok(piece) => Step::Chosen(Box::new(Chosen {
                 fetch: self,
                 piece,

@@ -2,18 +2,23 @@
 
 use super::{Download, Moving, missing, wanted};
 use crate::engine::Error;
+use crate::engine::request::Kept;
 use dragonfly_api::dfdaemon::StatLocalTaskResponse;
-use dragonfly_model::{PieceLayout, Policy};
+use dragonfly_api::kept::CONTENT_DIGEST;
+use dragonfly_model::{Digest, PieceLayout, Policy, Replica};
 use dragonfly_source as source;
 use dragonfly_source::{Fault, Head, Validator};
-use dragonfly_storage::{NewTask, TaskRecord};
+use dragonfly_storage::{NewTask, Pin, TaskRecord};
 use std::collections::HashMap;
+use std::time::SystemTime;
 
 /// How a content is cut, and what is told of it.
 pub(super) struct Plan {
     piece_length: u64,
     content_length: Option<u64>,
     headers: Vec<(String, String)>,
+    /// The digest of a content that is not named by it.
+    digest: Option<Digest>,
 }
 
 impl Download {
@@ -47,6 +52,11 @@ impl Download {
     /// version of the content is thrown away.
     pub(super) async fn plan(&mut self, head: Option<&Head>) -> Result<Option<Plan>, Error> {
         let known = self.engine.parts.storage.pin(&self.shared.task).map(|pin| pin.record());
+        if let Some(other) = known.as_ref().filter(|known| self.is_in_the_way(known)) {
+            tracing::info!(task.id = %other.id, "what was here is not what the cluster keeps under this id now");
+            self.engine.parts.storage.remove(&self.shared.task).await?;
+            return Ok(None);
+        }
         let Some(head) = head else {
             return Ok(known.filter(|known| self.is_same_content(known)).map(Plan::of_record));
         };
@@ -68,18 +78,27 @@ impl Download {
     pub(super) fn blind_plan(&self) -> Plan {
         Plan {
             piece_length: self.request.piece_length.unwrap_or(PieceLayout::MIN_PIECE_LENGTH),
-            content_length: None,
+            content_length: self.request.kept.as_ref().map(|kept| kept.content_length),
             headers: Vec::new(),
+            digest: None,
         }
     }
 
     /// What a parent tells, which must agree with what the caller asked for.
     pub(super) fn plan_of_parent(&self, parent: StatLocalTaskResponse) -> Option<Plan> {
+        if self.request.kept.is_some() {
+            let digest = parent.response_header.get(CONTENT_DIGEST);
+            return Some(Plan {
+                digest: Some(digest?.parse().ok()?),
+                ..self.blind_plan()
+            });
+        }
         let piece_length = parent.piece_length.filter(|length| *length > 0)?;
         Some(Plan {
             piece_length,
             content_length: parent.content_length,
             headers: parent.response_header.into_iter().collect(),
+            digest: None,
         })
     }
 
@@ -87,16 +106,20 @@ impl Download {
     pub(super) fn begin(&mut self, plan: Plan) -> Result<(), Error> {
         let parts = &self.engine.parts;
         let task = NewTask {
-            url: without_secrets(&self.request.url),
+            url: match self.request.kept {
+                None => without_secrets(&self.request.url),
+                Some(_) => String::new(),
+            },
             tag: self.request.tag.clone(),
             application: self.request.application.clone(),
             piece_length: plan.piece_length,
             content_length: plan.content_length,
             response_headers: plan.headers.clone(),
-            digest: self.request.digest.clone(),
-            policy: Policy::Standard,
+            digest: self.request.digest.clone().or(plan.digest),
+            policy: self.policy(),
         };
         let pin = parts.storage.pin_or_create(&self.shared.task, task)?;
+        self.keep_on(&pin)?;
         if let Some(length) = plan.content_length {
             pin.set_content_length(length)?;
         }
@@ -126,13 +149,62 @@ impl Download {
             piece_length,
             content_length: head.content_length,
             headers: head.headers.iter().filter_map(text).collect(),
+            digest: None,
         }
     }
 
-    /// Whether what is here goes by the same digest.
-    fn is_same_content(&self, known: &TaskRecord) -> bool {
-        known.digest == self.request.digest
+    /// Whether what is here has to go before a content that the cluster keeps can come.
+    fn is_in_the_way(&self, known: &TaskRecord) -> bool {
+        self.request.kept.as_ref().is_some_and(|kept| !kept.is_of(known))
     }
+
+    fn policy(&self) -> Policy {
+        match &self.request.kept {
+            None => Policy::Standard,
+            Some(kept) => Policy::PersistentCache(Replica {
+                peer: self.shared.peer.clone(),
+                obliged: kept.obliged,
+                ends_at: kept.ends_at,
+            }),
+        }
+    }
+
+    /// What was begun before is gone on with as this peer; an obligation stays one.
+    fn keep_on(&self, pin: &Pin) -> Result<(), Error> {
+        if let Policy::PersistentCache(mut replica) = self.policy() {
+            replica.obliged |= pin.record().policy.replica().is_some_and(|known| known.obliged);
+            pin.set_policy(Policy::PersistentCache(replica))?;
+        }
+        Ok(())
+    }
+
+    /// Whether what is here goes by the same digest, or is of the same keeping.
+    fn is_same_content(&self, known: &TaskRecord) -> bool {
+        match &self.request.kept {
+            None => known.digest == self.request.digest,
+            Some(kept) => kept.is_of(known),
+        }
+    }
+}
+
+impl Kept {
+    /// Whether that is what the cluster keeps: under the same id there may once have been another content.
+    pub(in crate::engine) fn is_of(&self, known: &TaskRecord) -> bool {
+        let length = known.content_length.is_none_or(|length| length == self.content_length);
+        length
+            && known.piece_length == self.piece_length
+            && known
+                .policy
+                .replica()
+                .is_some_and(|replica| millis(replica.ends_at) == millis(self.ends_at))
+    }
+}
+
+/// As times are kept on the disk.
+fn millis(at: SystemTime) -> u128 {
+    at.duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default()
+        .as_millis()
 }
 
 impl Plan {
@@ -141,6 +213,7 @@ impl Plan {
             piece_length: record.piece_length,
             content_length: record.content_length,
             headers: record.response_headers,
+            digest: None,
         }
     }
 }

@@ -1,15 +1,16 @@
 //! The parents of one download: what they have, and when they fall silent.
 
-use dragonfly_api::common;
 use dragonfly_api::dfdaemon::dfdaemon_upload_client::DfdaemonUploadClient;
 use dragonfly_api::dfdaemon::{StatLocalTaskRequest, StatLocalTaskResponse, SyncPiecesRequest, SyncPiecesResponse};
+use dragonfly_api::{common, kept};
 use dragonfly_model::{HostId, PeerId, PieceNumber, TaskId};
 use dragonfly_service::Workers;
 use dragonfly_service::grpc::{self, Timeouts};
 use dragonfly_service::tls::ClientTls;
 use dragonfly_source::Validator;
 use dragonfly_transfer::{Control, ParentPieces};
-use futures::StreamExt;
+use futures::stream::BoxStream;
+use futures::{StreamExt, TryStreamExt};
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -18,7 +19,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio_util::sync::{CancellationToken, DropGuard};
-use tonic::Streaming;
+use tonic::Status;
 use tonic::transport::Channel;
 
 /// Set in the answer to `SyncPieces` by parents whose piece service takes many requests per connection.
@@ -134,6 +135,8 @@ pub(super) struct Follow<'a> {
     /// Missing pieces; empty if the content's length is not known.
     pub(super) missing: &'a [PieceNumber],
     pub(super) silence: Duration,
+    /// Whether it is a task that the cluster keeps.
+    pub(super) is_kept: bool,
     /// The origin's headers of the version that is wanted, where no digest will tell another one from it.
     pub(super) version: Option<Vec<(String, String)>>,
 }
@@ -188,6 +191,7 @@ impl Parents {
             task: follow.task.clone(),
             control: follow.control.clone(),
             silence: follow.silence,
+            is_kept: follow.is_kept,
             version: follow.version.clone(),
             told: self.told.clone(),
         };
@@ -235,6 +239,9 @@ impl Parents {
     }
 }
 
+/// What a parent says that it has.
+type Pieces = BoxStream<'static, Result<SyncPiecesResponse, Status>>;
+
 /// Listens to one parent.
 struct Follower {
     client: DfdaemonUploadClient<Channel>,
@@ -243,6 +250,7 @@ struct Follower {
     task: TaskId,
     control: Control,
     silence: Duration,
+    is_kept: bool,
     version: Option<Vec<(String, String)>>,
     told: Arc<AtomicU64>,
 }
@@ -260,7 +268,7 @@ impl Follower {
 
     async fn listen(&self, request: SyncPiecesRequest) -> Result<(), String> {
         let length_unknown = request.interested_piece_numbers.is_empty();
-        let opened = timeout(SYNC_TIMEOUT, self.client.clone().sync_pieces(request)).await;
+        let opened = timeout(SYNC_TIMEOUT, self.ask(request)).await;
         let answer = opened
             .map_err(|_| "it does not answer".to_owned())?
             .map_err(|status| status.to_string())?;
@@ -293,7 +301,16 @@ impl Follower {
         }
     }
 
-    async fn pass_on(&self, messages: Streaming<SyncPiecesResponse>, reuse: bool) -> Result<(), String> {
+    async fn ask(&self, request: SyncPiecesRequest) -> Result<tonic::Response<Pieces>, Status> {
+        let mut client = self.client.clone();
+        if self.is_kept {
+            let told = client.sync_persistent_cache_pieces(kept::pieces_asked(request)).await?;
+            return Ok(told.map(|told| told.map_ok(kept::piece_heard).boxed()));
+        }
+        Ok(client.sync_pieces(request).await?.map(StreamExt::boxed))
+    }
+
+    async fn pass_on(&self, messages: Pieces, reuse: bool) -> Result<(), String> {
         let mut batches = messages.ready_chunks(BATCH);
         loop {
             let batch = timeout(self.silence, batches.next()).await;

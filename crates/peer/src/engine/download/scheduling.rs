@@ -5,7 +5,7 @@ use super::parents::{Candidate, Follow};
 use super::{Download, missing};
 use crate::cluster::Scheduler;
 use crate::engine::{Error, Inner, Request};
-use crate::session::{self, Answer, Session};
+use crate::session::{self, Answer, Kind, Registration, Session};
 use dragonfly_api::{PeerIds, common, piece_of};
 use dragonfly_model::{BlobTrust, PeerId, PieceNumber, TrafficType, blob_digest_of};
 use dragonfly_service::telemetry::SPANS;
@@ -191,8 +191,12 @@ impl Download {
         }
         let timeout = self.engine.parts.settings.schedule_timeout;
         let asking = tracing::info_span!(target: SPANS, "register", otel.kind = "client", scheduler = %scheduler.addr);
-        let ids = scheduling.ids.clone();
-        scheduling.session = Some(asking.in_scope(|| Session::register(scheduler, ids, download, timeout)));
+        let registration = Registration {
+            ids: scheduling.ids.clone(),
+            download,
+            kind: kind_of(&self.request),
+        };
+        scheduling.session = Some(asking.in_scope(|| Session::register(scheduler, registration, timeout)));
         scheduling.asking = Some(asking);
     }
 
@@ -234,6 +238,7 @@ impl Download {
         if let Some(moving) = &self.transfer {
             let missing = missing(&moving.pin);
             let record = moving.pin.record();
+            let is_kept = self.request.kept.is_some();
             let parts = &self.engine.parts;
             let follow = Follow {
                 workers: &parts.workers,
@@ -243,7 +248,8 @@ impl Download {
                 control: &moving.control,
                 missing: &missing,
                 silence: parts.settings.parent_silence,
-                version: record.digest.is_none().then_some(record.response_headers),
+                is_kept,
+                version: (record.digest.is_none() && !is_kept).then_some(record.response_headers),
             };
             for candidate in candidates {
                 self.parents.follow(candidate, &follow);
@@ -264,6 +270,11 @@ impl Download {
             if let Some(plan) = stat.and_then(|stat| self.plan_of_parent(stat)) {
                 return self.begin(plan);
             }
+        }
+        // The scheduler has said how it is cut; only the digest of the whole is not known then.
+        if self.request.kept.is_some() && !candidates.is_empty() {
+            let plan = self.blind_plan();
+            return self.begin(plan);
         }
         Ok(())
     }
@@ -312,7 +323,7 @@ impl Download {
 
 /// Tells the task's scheduler that all of it is on this host. What goes wrong is only logged: the scheduler learns of
 /// it another way, or not at all.
-pub(in crate::engine) async fn announce_holding(engine: &Inner, request: &Request) {
+pub(in crate::engine) async fn announce_holding(engine: &Inner, request: &Request, peer: PeerId) {
     let parts = &engine.parts;
     let Some(scheduler) = parts.cluster.schedulers_of(&request.task_id).into_iter().next() else {
         return;
@@ -323,8 +334,9 @@ pub(in crate::engine) async fn announce_holding(engine: &Inner, request: &Reques
     let ids = PeerIds {
         host: parts.identity.host_id.clone(),
         task: request.task_id.clone(),
-        peer: parts.identity.new_peer(),
+        peer,
     };
+    let kind = kind_of(request);
     let download = common::Download {
         metadata_only: true,
         request_header: Default::default(),
@@ -333,15 +345,24 @@ pub(in crate::engine) async fn announce_holding(engine: &Inner, request: &Reques
         actual_piece_count: pin.layout().map(|layout| u64::from(layout.count())),
         ..download_of(request, parts.settings.concurrent_pieces)
     };
-    let mut session = Session::register(&scheduler, ids, download, parts.settings.schedule_timeout);
+    let registration = Registration { ids, download, kind };
+    let mut session = Session::register(&scheduler, registration, parts.settings.schedule_timeout);
     match session.next().await {
-        Ok(Answer::Noted) => {
+        // Of a task that the cluster keeps a scheduler names parents, needed or not.
+        Ok(answer) if matches!(answer, Answer::Noted) || kind != Kind::Standard => {
             if session.started().await.is_ok() {
                 session.finish(false).await;
             }
         }
         Ok(_) => session.fail(false, "only to be noted".to_owned()).await,
         Err(error) => tracing::debug!(task.id = %request.task_id, %error, "the scheduler took no note"),
+    }
+}
+
+fn kind_of(request: &Request) -> Kind {
+    match &request.kept {
+        None => Kind::Standard,
+        Some(kept) => Kind::Kept { obliged: kept.obliged },
     }
 }
 

@@ -49,9 +49,9 @@ impl Arriving {
         };
         let pin = storage.pin_or_create(&id, task).unwrap();
         let url = url::Url::parse("http://origin.example/x").unwrap();
-        let origin = dragonfly_source::Request::new(url, dragonfly_source::Caller::Local);
+        let request = crate::engine::Request::new(id, url, dragonfly_source::Caller::Local);
         let table = Table::default();
-        let entry = table.enter(&id, None, origin, || PeerId::parse("p").unwrap());
+        let entry = table.enter(&request, || PeerId::parse("p").unwrap());
         let Entry::Start(lease, _) = entry else {
             panic!("nobody else is here");
         };
