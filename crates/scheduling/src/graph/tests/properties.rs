@@ -301,7 +301,7 @@ impl Graph {
             config: &self.config,
             now: self.now,
         };
-        let Some(child) = choosing.child(&key.peer) else {
+        let Some(child) = choosing.child(&key.peer, false) else {
             return Vec::new();
         };
         let fit = task.peers.keys().filter(|id| choosing.fit(&child, id).is_ok());
