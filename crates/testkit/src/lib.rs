@@ -24,6 +24,7 @@ pub mod process;
 mod python;
 pub mod redis;
 pub mod registry;
+pub mod s3;
 pub mod schemathesis;
 mod server;
 mod shared;

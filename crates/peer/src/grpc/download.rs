@@ -4,7 +4,7 @@ use super::delivery::{Delivery, Messages};
 use super::request::{Asker, parse};
 use super::{Shared, not_served, stat, status_of, task_id};
 use crate::output::Output;
-use crate::proxy;
+use crate::{access, proxy};
 use dragonfly_api::common;
 use dragonfly_api::dfdaemon::dfdaemon_download_server::DfdaemonDownload;
 use dragonfly_api::dfdaemon::*;
@@ -26,8 +26,9 @@ impl DownloadService {
         Self { context }
     }
 
-    async fn deliver(&self, download: common::Download, caller_uid: Option<u32>) -> Result<Messages, Status> {
+    async fn deliver(&self, mut download: common::Download, caller_uid: Option<u32>) -> Result<Messages, Status> {
         let output = Output::of(&download, caller_uid)?;
+        access::read_credential(download.object_storage.as_mut(), caller_uid).await?;
         let registries = &self.context.registries;
         let trust = |url: &Url| proxy::blob_trust(registries, url);
         let asker = Asker {
@@ -63,10 +64,7 @@ impl DfdaemonDownload for DownloadService {
     type DownloadPersistentCacheTaskStream = Stream<DownloadPersistentCacheTaskResponse>;
 
     async fn download_task(&self, request: Request<DownloadTaskRequest>) -> Result<Response<Messages>, Status> {
-        let connection = request.extensions().get::<UdsConnectInfo>();
-        let uid = connection
-            .and_then(|info| info.peer_cred)
-            .map(|credentials| credentials.uid());
+        let uid = user_of(&request);
         let download = request.into_inner().download;
         let download = download.ok_or_else(|| Status::invalid_argument("the request lacks download"))?;
         self.deliver(download, uid).await.map(Response::new)
@@ -107,8 +105,17 @@ impl DfdaemonDownload for DownloadService {
         Ok(Response::new(()))
     }
 
+    async fn list_task_entries(
+        &self,
+        request: Request<ListTaskEntriesRequest>,
+    ) -> Result<Response<ListTaskEntriesResponse>, Status> {
+        let uid = user_of(&request);
+        let mut asked = request.into_inner();
+        access::read_credential(asked.object_storage.as_mut(), uid).await?;
+        self.context.list(asked, Caller::Local).await.map(Response::new)
+    }
+
     not_served! {
-        list_task_entries(ListTaskEntriesRequest) -> ListTaskEntriesResponse;
         download_cache_task(DownloadCacheTaskRequest) -> Self::DownloadCacheTaskStream;
         stat_cache_task(StatCacheTaskRequest) -> common::CacheTask;
         delete_cache_task(DeleteCacheTaskRequest) -> ();
@@ -132,4 +139,12 @@ impl DownloadService {
         }
         Ok(Response::new(()))
     }
+}
+
+/// The user at the other end of the socket, as the kernel names it.
+fn user_of<T>(request: &Request<T>) -> Option<u32> {
+    let connection = request.extensions().get::<UdsConnectInfo>();
+    connection
+        .and_then(|info| info.peer_cred)
+        .map(|credentials| credentials.uid())
 }

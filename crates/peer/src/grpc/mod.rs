@@ -4,6 +4,7 @@
 mod admit;
 mod delivery;
 mod download;
+mod list;
 mod request;
 mod sever;
 mod stat;

@@ -10,3 +10,4 @@ mod membership;
 mod outage;
 mod rig;
 mod scheduler;
+mod stores;

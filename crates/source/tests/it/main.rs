@@ -6,5 +6,6 @@ mod forward;
 mod http;
 mod oci;
 mod redirects;
+mod stores;
 mod support;
 mod tls;
