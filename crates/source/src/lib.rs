@@ -12,6 +12,7 @@ mod egress;
 mod entry;
 mod error;
 mod http;
+mod hub;
 pub mod oci;
 mod request;
 mod store;
@@ -71,7 +72,18 @@ impl Default for Config {
 }
 
 /// The schemes of URLs that there is a source for.
-pub const SCHEMES: &[&str] = &["http", "https", "s3", "gs", "abs", "oss", "obs", "cos"];
+pub const SCHEMES: &[&str] = &[
+    "http",
+    "https",
+    "s3",
+    "gs",
+    "abs",
+    "oss",
+    "obs",
+    "cos",
+    "hf",
+    "modelscope",
+];
 
 /// One kind of origin.
 pub(crate) trait Source: Send + Sync {
@@ -90,6 +102,7 @@ pub(crate) trait Source: Send + Sync {
 pub struct Sources {
     http: Arc<dyn Source>,
     stores: Arc<dyn Source>,
+    hubs: Arc<dyn Source>,
     forwarder: Arc<http::Forwarder>,
 }
 
@@ -104,10 +117,11 @@ impl Sources {
             bare,
             forwarder,
         } = http::open(config)?;
-        let stores = store::StoreSource::new(bare, forwarder.clone(), response_timeout);
+        let stores = store::StoreSource::new(bare.clone(), forwarder.clone(), response_timeout);
         Ok(Self {
             http: source,
             stores: Arc::new(stores),
+            hubs: Arc::new(hub::HubSource::new(bare)),
             forwarder,
         })
     }
@@ -149,6 +163,7 @@ impl Sources {
         match request.url.scheme() {
             "http" | "https" => Ok(&*self.http),
             scheme if store::serves(scheme) => Ok(&*self.stores),
+            scheme if hub::serves(scheme) => Ok(&*self.hubs),
             other => Err(Error::UnsupportedScheme(other.to_owned())),
         }
     }

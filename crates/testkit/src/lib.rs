@@ -9,6 +9,7 @@ pub mod containerd;
 pub mod content;
 pub mod helm;
 mod http;
+pub mod hub;
 pub mod image;
 pub mod lab;
 pub mod manifests;

@@ -3,10 +3,11 @@
 use crate::rig::{MIB, Options, TestPeer, whole};
 use crate::scheduler::TestScheduler;
 use dragonfly_api::backend_error_of;
-use dragonfly_api::common::{Download, ObjectStorage};
+use dragonfly_api::common::{Download, HuggingFace, ObjectStorage};
 use dragonfly_api::dfdaemon::dfdaemon_upload_client::DfdaemonUploadClient;
 use dragonfly_api::dfdaemon::{DownloadTaskRequest, ListTaskEntriesRequest};
 use dragonfly_testkit::content::Content;
+use dragonfly_testkit::hub::{Hub, TOKEN};
 use dragonfly_testkit::s3::{Key, ObjectStore};
 use sha2::{Digest, Sha256};
 use std::path::Path;
@@ -146,4 +147,29 @@ async fn a_credentials_path_is_not_read_for_the_network() {
     assert!(status.message().contains("JSON of a service account"), "{status}");
     assert!(!format!("{status:?}").contains("root:"), "{status:?}");
     peer.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_models_file_comes_by_the_seed_and_its_id_has_the_revision_in_it() {
+    let hub = Hub::start(content()).unwrap();
+    let scheduler = TestScheduler::start().await;
+    let seed = TestPeer::start(Options::seed("seed").of(&[scheduler.addr])).await;
+    let peer = TestPeer::start(Options::peer("child").of(&[scheduler.addr])).await;
+    scheduler.has_hosts(2).await;
+    let url = "hf://lab/tiny-model/model.safetensors";
+    let weights = |token: &str| Download {
+        hugging_face: Some(HuggingFace {
+            token: Some(token.to_owned()),
+            revision: "v1".to_owned(),
+            base_url: Some(hub.url()),
+        }),
+        ..whole(url)
+    };
+    let got = peer.get(weights(TOKEN)).await.unwrap();
+    assert!(got.bytes == content());
+    assert_eq!(got.task_id, hex::encode(Sha256::digest(format!("{url}v1STANDARD"))));
+    let status = peer.get(weights("wr0ng")).await.err().unwrap();
+    assert_eq!(backend_error_of(&status).unwrap().status, Some(401));
+    peer.stop().await;
+    seed.stop().await;
 }

@@ -4,6 +4,7 @@
 
 mod forward;
 mod http;
+mod hubs;
 mod oci;
 mod redirects;
 mod stores;
