@@ -3,7 +3,7 @@
 //! On the wire every kind of origin has a message of its own; a request has the one that its URL's scheme asks for, and
 //! the others say nothing. It travels as headers do: in the registration, to the seed that fetches in our stead.
 
-use dragonfly_api::common::{Download, HuggingFace, ModelScope, ObjectStorage};
+use dragonfly_api::common::{Download, Hdfs, HuggingFace, ModelScope, ObjectStorage};
 use dragonfly_source::{Access, AccessKey, HubAccess, StoreAccess};
 use secrecy::{ExposeSecret, SecretString};
 use std::path::Path;
@@ -31,6 +31,10 @@ pub(crate) fn of(download: &Download, url: &Url) -> Result<Access, Status> {
             let given = given.map(|hub| self::hub(&hub.base_url, &hub.revision, &hub.token));
             Access::Hub(given.transpose()?.unwrap_or_default())
         }
+        "hdfs" => {
+            let given = download.hdfs.as_ref().and_then(|hdfs| text(&hdfs.delegation_token));
+            Access::Hdfs(given.map(SecretString::from))
+        }
         _ => Access::Plain,
     })
 }
@@ -39,7 +43,12 @@ pub(crate) fn of(download: &Download, url: &Url) -> Result<Access, Status> {
 pub(crate) fn put(access: &Access, url: &Url, download: &mut Download) {
     let exposed = |secret: &Option<SecretString>| secret.as_ref().map(|secret| secret.expose_secret().to_owned());
     match access {
-        Access::Plain | Access::Hdfs(_) => {}
+        Access::Plain => {}
+        Access::Hdfs(token) => {
+            download.hdfs = Some(Hdfs {
+                delegation_token: exposed(token),
+            });
+        }
         Access::Store(store) => {
             let key = store.key.as_ref();
             download.object_storage = Some(ObjectStorage {

@@ -13,8 +13,8 @@ use dragonfly_model::ByteRange;
 use exchange::{Answer, Exchange};
 pub use forward::ForwardBody;
 pub(crate) use forward::Forwarder;
-use futures::FutureExt;
 use futures::future::BoxFuture;
+use futures::{FutureExt, TryStreamExt};
 use headers::{ContentRange, Part};
 use std::sync::Arc;
 use std::time::Duration;
@@ -104,6 +104,24 @@ impl HttpSource {
         let origin = answer.origin();
         let stream = body::stream(answer.into_body(), origin, announced, self.stall_timeout);
         Ok(Body { head, range, stream })
+    }
+}
+
+impl HttpSource {
+    /// All of a short answer, and what was said with it.
+    pub(crate) async fn read(&self, request: &Request, limit: usize) -> Result<(Head, Vec<u8>), Error> {
+        let mut body = self.body_of(request).await?;
+        let mut bytes = Vec::new();
+        while let Some(chunk) = body.stream.try_next().await? {
+            if bytes.len() + chunk.len() > limit {
+                return Err(Error::Protocol {
+                    origin: redacted(&request.url),
+                    what: "it is longer than any answer to this question",
+                });
+            }
+            bytes.extend_from_slice(&chunk);
+        }
+        Ok((body.head, bytes))
     }
 }
 

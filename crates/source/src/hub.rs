@@ -6,9 +6,8 @@ use crate::entry::{Entries, path_of};
 use crate::http::HttpSource;
 use crate::request::redacted;
 use crate::{Access, Body, Entry, Error, Head, HubAccess, Request, Source};
-use bytes::Bytes;
+use futures::FutureExt;
 use futures::future::BoxFuture;
-use futures::{FutureExt, TryStreamExt};
 use http::HeaderValue;
 use http::header::{AUTHORIZATION, LINK};
 use secrecy::ExposeSecret;
@@ -81,16 +80,15 @@ impl HubSource {
                 if_match: None,
                 ..place.request(request, url.clone())
             };
-            let body = self.http.body_of(&page).await?;
-            let follows = place.next_page(&body.head, &url);
-            for file in place.files(&collected(request, body).await?)? {
+            let (head, bytes) = self.http.read(&page, MAX_PAGE).await?;
+            for file in place.files(&bytes)? {
                 if file.path.starts_with(&place.directory()) {
                     let end = if file.is_dir { "/" } else { "" };
                     let path = format!("{}{}{end}", place.before, file.path);
                     entries.push(&path, file.size)?;
                 }
             }
-            next = follows;
+            next = place.next_page(&head, &url);
         }
         Ok(entries.finish())
     }
@@ -356,21 +354,6 @@ fn authorization(access: &HubAccess, url: &Url) -> Result<Option<HeaderValue>, E
     })?;
     value.set_sensitive(true);
     Ok(Some(value))
-}
-
-async fn collected(request: &Request, mut body: Body) -> Result<Vec<u8>, Error> {
-    let mut page = Vec::new();
-    while let Some(chunk) = body.stream.try_next().await? {
-        let chunk: Bytes = chunk;
-        if page.len() + chunk.len() > MAX_PAGE {
-            return Err(Error::Protocol {
-                origin: redacted(&request.url),
-                what: "its list has too long a page",
-            });
-        }
-        page.extend_from_slice(&chunk);
-    }
-    Ok(page)
 }
 
 #[cfg(test)]

@@ -4,13 +4,14 @@
 //! egress guard), which of the caller's headers travel and how far, redirects, retries and time limits. It never keeps
 //! bytes and never asks again for bytes it has delivered: whoever reads a [`Body`] resumes with a new [`Request`].
 //!
-//! A scheme is one file that implements [`Source`]; [`Sources`] picks it by the URL. [`oci`] finds out what an image is
-//! made of.
+//! A kind of origin is one module that implements [`Source`]; [`Sources`] picks it by the URL's scheme. Whatever is not
+//! HTTP itself is asked over HTTP in the end, by the same client. [`oci`] finds out what an image is made of.
 
 mod access;
 mod egress;
 mod entry;
 mod error;
+mod hdfs;
 mod http;
 mod hub;
 pub mod oci;
@@ -83,6 +84,7 @@ pub const SCHEMES: &[&str] = &[
     "cos",
     "hf",
     "modelscope",
+    "hdfs",
 ];
 
 /// One kind of origin.
@@ -103,6 +105,7 @@ pub struct Sources {
     http: Arc<dyn Source>,
     stores: Arc<dyn Source>,
     hubs: Arc<dyn Source>,
+    hdfs: Arc<dyn Source>,
     forwarder: Arc<http::Forwarder>,
 }
 
@@ -121,7 +124,8 @@ impl Sources {
         Ok(Self {
             http: source,
             stores: Arc::new(stores),
-            hubs: Arc::new(hub::HubSource::new(bare)),
+            hubs: Arc::new(hub::HubSource::new(bare.clone())),
+            hdfs: Arc::new(hdfs::HdfsSource::new(bare)),
             forwarder,
         })
     }
@@ -164,6 +168,7 @@ impl Sources {
             "http" | "https" => Ok(&*self.http),
             scheme if store::serves(scheme) => Ok(&*self.stores),
             scheme if hub::serves(scheme) => Ok(&*self.hubs),
+            scheme if hdfs::serves(scheme) => Ok(&*self.hdfs),
             other => Err(Error::UnsupportedScheme(other.to_owned())),
         }
     }

@@ -10,8 +10,8 @@ use url::Url;
 /// `dfget`
 #[derive(Clone, clap::Args)]
 pub(crate) struct Args {
-    /// What to download: a file by http, https, s3, gs, abs, oss, obs, cos, hf or modelscope, or a directory of an object
-    /// store or a model's repository
+    /// What to download: a file by http, https, s3, gs, abs, oss, obs, cos, hf, modelscope or hdfs, or a directory of any
+    /// of these but http and https
     pub(super) url: Url,
 
     /// Where to write it; without this, the last part of the URL's path in the current directory. For a directory it is

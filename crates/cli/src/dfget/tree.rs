@@ -157,7 +157,7 @@ fn below(directory: &Url, text: &str) -> Option<(Url, PathBuf)> {
     let rest = percent_decode_str(rest).decode_utf8().ok()?;
     let names: Vec<&str> = rest.split('/').collect();
     let is_name = |name: &&str| !name.is_empty() && *name != "." && *name != ".." && !name.contains('\0');
-    if !names.iter().all(|name| is_name(name)) {
+    if !names.iter().all(is_name) {
         return None;
     }
     let path: PathBuf = names.iter().collect();

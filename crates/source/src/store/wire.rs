@@ -10,7 +10,11 @@ use http_body_util::{BodyExt, Full, Limited};
 use opendal::raw::Operation;
 use opendal::{Buffer, ErrorKind, HttpBody, HttpTransport, HttpTransporter};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
+/// How often a page or a token is asked for, and the pause after the first failure; it doubles with each.
+const ATTEMPTS: u32 = 3;
+const FIRST_PAUSE: Duration = Duration::from_millis(200);
 /// Bytes of one answer that OpenDAL reads by itself: a page of a list, a token.
 const MAX_ANSWER: usize = 16 << 20;
 
@@ -59,6 +63,19 @@ impl Wire {
         self.outcome.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Nothing that OpenDAL sends here changes anything, so a repeat is harmless.
+    async fn send_until_it_passes(&self, request: Request<Buffer>) -> Result<Response<Bytes>, Error> {
+        let mut pause = FIRST_PAUSE;
+        for _ in 1..ATTEMPTS {
+            match self.send(request.clone()).await {
+                Err(error) if error.is_transient() => tokio::time::sleep(pause).await,
+                answered => return answered,
+            }
+            pause *= 2;
+        }
+        self.send(request).await
+    }
+
     async fn send(&self, request: Request<Buffer>) -> Result<Response<Bytes>, Error> {
         let request = request.map(|body| -> ForwardBody {
             let body = Full::new(body.to_bytes());
@@ -88,7 +105,7 @@ impl HttpTransport for Wire {
             self.outcome().signed = Some(request.into_parts().0);
             return Err(opendal::Error::new(ErrorKind::Unexpected, "it is asked by another"));
         }
-        match self.send(request).await {
+        match self.send_until_it_passes(request).await {
             Ok(response) => Ok(response.map(|bytes| {
                 let length = bytes.len() as u64;
                 let chunk = stream::iter([Ok(Buffer::from(bytes))]);

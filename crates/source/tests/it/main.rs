@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod forward;
+mod hdfs;
 mod http;
 mod hubs;
 mod oci;

@@ -11,6 +11,7 @@ use futures::TryStreamExt;
 use http::HeaderValue;
 use secrecy::SecretString;
 use std::path::Path;
+use std::sync::atomic::{AtomicU32, Ordering};
 use url::Url;
 
 const CONTENT: &[u8] = b"0123456789abcdef";
@@ -172,6 +173,22 @@ async fn names_that_lead_elsewhere_are_refused() {
     let asked = request("s3://models/dir/", &format!("http://{}", origin.address()), None);
     let error = sources().list(&asked).await.unwrap_err();
     assert!(matches!(error, Error::Url { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn a_store_that_is_busy_for_a_moment_is_asked_again_for_its_list() {
+    let list = "<ListBucketResult><IsTruncated>false</IsTruncated><Contents>\
+        <Key>dir/a.bin</Key><LastModified>2020-01-01T00:00:00.000Z</LastModified>\
+        <ETag>\"a\"</ETag><Size>1</Size></Contents></ListBucketResult>";
+    let asked = AtomicU32::new(0);
+    let origin = Origin::start(move |_| match asked.fetch_add(1, Ordering::SeqCst) {
+        0 => answer(503, &[], "<Error><Code>SlowDown</Code></Error>"),
+        _ => answer(200, &[("content-type", "application/xml")], list),
+    })
+    .await;
+    let asked = request("s3://models/dir/", &format!("http://{}", origin.address()), None);
+    let entries = sources().list(&asked).await.unwrap();
+    assert_eq!((entries.len(), origin.seen().len()), (1, 2));
 }
 
 #[tokio::test]
