@@ -2,14 +2,16 @@
 //! by revision, and large ones behind a redirect to another server that signs its URLs and wants no token.
 
 use std::convert::Infallible;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use bytes::Bytes;
 use http::header::{ACCEPT_RANGES, AUTHORIZATION, CONTENT_RANGE, ETAG, LINK, LOCATION, RANGE};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use serde_json::json;
+use tokio::sync::watch;
 
 use crate::http::{Body, Server, json as in_json, status};
 
@@ -42,7 +44,9 @@ pub struct Hub {
 #[derive(Debug)]
 struct Shared {
     files: Vec<File>,
-    asked: Mutex<Vec<Asked>>,
+    asked: watch::Sender<Vec<Asked>>,
+    /// Whether the bytes of large files wait.
+    held: watch::Sender<bool>,
 }
 
 /// One request of a client.
@@ -50,6 +54,8 @@ struct Shared {
 pub struct Asked {
     /// Whether it went to where the bytes of large files are.
     pub of_store: bool,
+    /// How.
+    pub method: Method,
     /// Path and query.
     pub target: String,
     /// Whether it brought credentials.
@@ -79,10 +85,18 @@ impl Hub {
         ];
         let shared = Arc::new(Shared {
             files,
-            asked: Mutex::default(),
+            asked: watch::Sender::default(),
+            held: watch::Sender::default(),
         });
         let of_store = shared.clone();
-        let store = Server::start(move |request| std::future::ready(of_store.give(&request)))?;
+        let store = Server::start(move |request| {
+            let shared = of_store.clone();
+            async move {
+                shared.note(&request, true);
+                shared.released(request.method().clone()).await;
+                shared.give(&request)
+            }
+        })?;
         let (of_hub, large) = (shared.clone(), format!("http://{}", store.address()));
         let server = Server::start(move |request| std::future::ready(of_hub.answer(&request, &large)))?;
         Ok(Self {
@@ -101,7 +115,25 @@ impl Hub {
     /// What it was asked so far.
     #[must_use]
     pub fn asked(&self) -> Vec<Asked> {
-        self.shared.asked.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.shared.asked.borrow().clone()
+    }
+
+    /// Keeps the bytes of large files back, or lets them flow.
+    pub fn hold(&self, held: bool) {
+        self.shared.held.send_replace(held);
+    }
+
+    /// Waits until it was asked for bytes of a large file.
+    ///
+    /// # Errors
+    /// When that doesn't happen `within` this time.
+    pub async fn until_read(&self, within: Duration) -> Result<()> {
+        let mut asked = self.shared.asked.subscribe();
+        let read = asked.wait_for(|asked| asked.iter().any(|asked| asked.of_store && asked.method == Method::GET));
+        tokio::time::timeout(within, read)
+            .await
+            .context("nobody asked for a large file")??;
+        Ok(())
     }
 }
 
@@ -109,10 +141,11 @@ impl Shared {
     fn note<B>(&self, request: &Request<B>, of_store: bool) {
         let asked = Asked {
             of_store,
+            method: request.method().clone(),
             target: request.uri().to_string(),
             authorized: request.headers().contains_key(AUTHORIZATION),
         };
-        self.asked.lock().unwrap_or_else(PoisonError::into_inner).push(asked);
+        self.asked.send_modify(|all| all.push(asked));
     }
 
     fn answer<B>(&self, request: &Request<B>, store: &str) -> Response<Body> {
@@ -177,9 +210,17 @@ impl Shared {
         in_json(&json!({"Code": 200, "Data": {"Files": files}, "Success": true}))
     }
 
+    /// Until the bytes may flow; a head may at any time.
+    async fn released(&self, method: Method) {
+        if method == Method::GET {
+            // The sender lives as long as this does.
+            let mut held = self.held.subscribe();
+            drop(held.wait_for(|held| !held).await);
+        }
+    }
+
     /// What a signed URL gives; like a real store it takes no second way to prove oneself.
     fn give<B>(&self, request: &Request<B>) -> Response<Body> {
-        self.note(request, true);
         if request.headers().contains_key(AUTHORIZATION) {
             return status(StatusCode::BAD_REQUEST);
         }

@@ -1,6 +1,6 @@
 //! Origins that are opened by keys: who gets what, and who is told the key.
 
-use crate::rig::{MIB, Options, TestPeer, whole};
+use crate::rig::{MIB, Options, PATIENCE, TestPeer, get, whole};
 use crate::scheduler::TestScheduler;
 use dragonfly_api::backend_error_of;
 use dragonfly_api::common::{Download, HuggingFace, ObjectStorage};
@@ -149,6 +149,19 @@ async fn a_credentials_path_is_not_read_for_the_network() {
     peer.stop().await;
 }
 
+const WEIGHTS: &str = "hf://lab/tiny-model/model.safetensors";
+
+fn weights(hub: &Hub, token: &str) -> Download {
+    Download {
+        hugging_face: Some(HuggingFace {
+            token: Some(token.to_owned()),
+            revision: "v1".to_owned(),
+            base_url: Some(hub.url()),
+        }),
+        ..whole(WEIGHTS)
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_models_file_comes_by_the_seed_and_its_id_has_the_revision_in_it() {
     let hub = Hub::start(content()).unwrap();
@@ -156,20 +169,30 @@ async fn a_models_file_comes_by_the_seed_and_its_id_has_the_revision_in_it() {
     let seed = TestPeer::start(Options::seed("seed").of(&[scheduler.addr])).await;
     let peer = TestPeer::start(Options::peer("child").of(&[scheduler.addr])).await;
     scheduler.has_hosts(2).await;
-    let url = "hf://lab/tiny-model/model.safetensors";
-    let weights = |token: &str| Download {
-        hugging_face: Some(HuggingFace {
-            token: Some(token.to_owned()),
-            revision: "v1".to_owned(),
-            base_url: Some(hub.url()),
-        }),
-        ..whole(url)
-    };
-    let got = peer.get(weights(TOKEN)).await.unwrap();
+    let got = peer.get(weights(&hub, TOKEN)).await.unwrap();
     assert!(got.bytes == content());
-    assert_eq!(got.task_id, hex::encode(Sha256::digest(format!("{url}v1STANDARD"))));
-    let status = peer.get(weights("wr0ng")).await.err().unwrap();
+    assert_eq!(got.task_id, hex::encode(Sha256::digest(format!("{WEIGHTS}v1STANDARD"))));
+    let status = peer.get(weights(&hub, "wr0ng")).await.err().unwrap();
     assert_eq!(backend_error_of(&status).unwrap().status, Some(401));
     peer.stop().await;
     seed.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_joins_a_download_that_its_own_token_does_not_open() {
+    let hub = Hub::start(content()).unwrap();
+    hub.hold(true);
+    let peer = TestPeer::start(Options::peer("alone")).await;
+    let client = peer.client().await;
+    let first = get(client, weights(&hub, TOKEN));
+    let others = async {
+        hub.until_read(PATIENCE).await.unwrap();
+        let status = peer.get(weights(&hub, "wr0ng")).await.err().unwrap();
+        hub.hold(false);
+        status
+    };
+    let (first, status) = tokio::join!(first, others);
+    assert_eq!(backend_error_of(&status).unwrap().status, Some(401));
+    assert!(first.unwrap().bytes == content());
+    peer.stop().await;
 }
