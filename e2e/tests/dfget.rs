@@ -176,3 +176,39 @@ async fn a_path_that_the_origin_lacks_fails_with_its_status_and_leaves_no_file()
     assert!(said.contains("404"), "{said}");
     assert_eq!(names_in(dir.path()), Vec::<String>::new());
 }
+
+/// `stores` in the name, for the time that installing the store takes (`.config/nextest.toml`).
+mod stores {
+    use super::*;
+    use dragonfly_testkit::s3::ObjectStore;
+
+    #[tokio::test]
+    async fn dfget_fetches_a_directory_of_an_object_store_on_two_peers() {
+        let cache = Path::new(env!("CARGO_TARGET_TMPDIR"));
+        let store = ObjectStore::start(cache).await.unwrap();
+        let files = [
+            ("a.bin", 5 * MIB),
+            ("sub/b c.bin", 9 * MIB),
+            ("sub/empty", 0),
+            ("sub/deep/d.txt", 3),
+        ];
+        let files = files.map(|(name, length)| (name, Content::new(length, length)));
+        for (name, content) in files {
+            let bytes = content.bytes(0, content.length() as usize);
+            store.put(&format!("dir/{name}"), bytes, false).await.unwrap();
+        }
+        let up = Up::start(Options::with_peers(2)).await.unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let endpoint = store.endpoint();
+        let opened = ["--storage-endpoint", &endpoint, "--storage-access-key-id", "any", "-r"];
+        for peer in 0..2 {
+            let to = dir.path().join(format!("of-peer-{peer}"));
+            let mut command = up.dfget(peer);
+            command.env("DFGET_STORAGE_ACCESS_KEY_SECRET", "any");
+            succeeded(&dfget(command, "s3://models/dir", &to, &opened).await.unwrap()).unwrap();
+            for (name, content) in files {
+                assert_holds(&to.join(name), content);
+            }
+        }
+    }
+}

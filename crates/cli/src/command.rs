@@ -129,8 +129,11 @@ Examples:
   dfget https://example.com/a.tar -O a.tar --digest sha256:9f86d081884c7d65…
   dfget https://example.com/a.tar -O a.tar --header 'Authorization: Bearer …' --format json
   dfget https://example.com/a.tar -O a.tar --endpoint /run/dragonfly/dfdaemon.sock
+  dfget s3://models/llama/model.safetensors -O model.safetensors --storage-access-key-id AKIA…
+  dfget -r s3://models/llama/ -O llama --storage-endpoint https://minio:9000 -I '*.safetensors'
+  dfget -r hf://owner/model -O model --hf-revision v1.0
 
-Exit codes: 0 the output is complete, 1 it is not there, 2 the command line is wrong.";
+Exit codes: 0 the output is complete, 1 some or all of it is not there, 2 the command line is wrong.";
 
 const DFINIT_EXAMPLES: &str = "\
 Examples:

@@ -5,6 +5,7 @@
 //! [`engine`] is the middle: `grpc` and [`proxy`] ask it for contents, and it asks `cluster` for schedulers, other peers
 //! for pieces, and origins.
 
+mod access;
 mod assembly;
 mod cluster;
 pub mod config;

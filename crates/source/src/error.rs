@@ -78,8 +78,40 @@ pub enum Error {
         origin: String,
     },
     /// There is no source for such URLs.
-    #[error("URLs of scheme {0:?} are not supported; use http or https")]
+    #[error("URLs of scheme {0:?} are not supported; use one of {known}", known = crate::SCHEMES.join(", "))]
     UnsupportedScheme(String),
+    /// Such origins have no directories.
+    #[error("{origin} can't be listed: {scheme} has no directories; name each file")]
+    NotListed {
+        /// What was asked for, without its query.
+        origin: String,
+        /// The URL's scheme.
+        scheme: String,
+    },
+    /// The directory is too large.
+    #[error("{origin} holds more than {limit} files and directories; name a directory in it")]
+    TooManyEntries {
+        /// What was asked for, without its query.
+        origin: String,
+        /// How many are listed.
+        limit: usize,
+    },
+    /// The URL names nothing that such an origin could have.
+    #[error("{url} makes no sense: {what}")]
+    Url {
+        /// The URL, without its query.
+        url: String,
+        /// What is wrong with it.
+        what: &'static str,
+    },
+    /// What the caller gave to open the origin does not.
+    #[error("{origin} can't be asked: {what}")]
+    Access {
+        /// What was asked for, without its query.
+        origin: String,
+        /// What is missing or wrong, and what would do.
+        what: String,
+    },
     /// The origin redirects in a circle, or without end.
     #[error("{origin} redirects more than {limit} times")]
     TooManyRedirects {
@@ -112,7 +144,12 @@ impl Error {
     pub fn fault(&self) -> Fault {
         match self {
             Error::Status { status, .. } if is_callers(*status) => Fault::Caller,
-            Error::Refused(_) | Error::UnsupportedScheme(_) => Fault::Caller,
+            Error::Refused(_)
+            | Error::UnsupportedScheme(_)
+            | Error::NotListed { .. }
+            | Error::TooManyEntries { .. }
+            | Error::Url { .. }
+            | Error::Access { .. } => Fault::Caller,
             Error::Status { .. }
             | Error::Tls { .. }
             | Error::Truncated { .. }

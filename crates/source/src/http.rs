@@ -7,15 +7,16 @@ mod forward;
 mod headers;
 
 use crate::request::redacted;
-use crate::{Body, Config, Error, Head, Request, Source};
+use crate::{Body, Config, Entry, Error, Head, Request, Source};
 use ::http::{HeaderMap, Method, StatusCode};
 use dragonfly_model::ByteRange;
 use exchange::{Answer, Exchange};
 pub use forward::ForwardBody;
 pub(crate) use forward::Forwarder;
-use futures::FutureExt;
 use futures::future::BoxFuture;
+use futures::{FutureExt, TryStreamExt};
 use headers::{ContentRange, Part};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Origins that speak HTTP/1.1. HTTP/2 is not offered: several ranges of one content are to travel on several
@@ -25,18 +26,39 @@ pub(crate) struct HttpSource {
     stall_timeout: Duration,
 }
 
-/// Both ways to ask over HTTP: for the cache, and as a client asked. They share the guard and the trusted authorities.
-pub(crate) fn open(config: Config) -> Result<(HttpSource, Forwarder), Error> {
+/// The ways to ask over HTTP. They share the guard and the trusted authorities.
+pub(crate) struct Doors {
+    /// For the cache.
+    pub(crate) source: Arc<HttpSource>,
+    /// For the cache, without the headers that the configuration adds to requests over HTTP: for origins of other kinds
+    /// that are asked over HTTP in the end.
+    pub(crate) bare: Arc<HttpSource>,
+    /// As a client asked.
+    pub(crate) forwarder: Arc<Forwarder>,
+}
+
+pub(crate) fn open(config: Config) -> Result<Doors, Error> {
     let connectors = connect::Connectors::new(&config)?;
     let forwarder = Forwarder::new(&connectors);
-    let source = HttpSource {
-        stall_timeout: config.stall_timeout,
-        exchange: Exchange::new(config, connectors)?,
+    let bare = Config {
+        request_headers: HeaderMap::new(),
+        ..config.clone()
     };
-    Ok((source, forwarder))
+    Ok(Doors {
+        bare: Arc::new(HttpSource::new(bare, connectors.clone())?),
+        source: Arc::new(HttpSource::new(config, connectors)?),
+        forwarder: Arc::new(forwarder),
+    })
 }
 
 impl HttpSource {
+    fn new(config: Config, connectors: connect::Connectors) -> Result<Self, Error> {
+        Ok(Self {
+            stall_timeout: config.stall_timeout,
+            exchange: Exchange::new(config, connectors)?,
+        })
+    }
+
     async fn head_of(&self, request: &Request) -> Result<Head, Error> {
         let answer = self.exchange.send(request, Method::HEAD, None).await?;
         match answer.status() {
@@ -48,7 +70,7 @@ impl HttpSource {
     }
 
     /// Asks for the first byte alone. An origin that sends everything instead is cut off after its headers.
-    async fn head_by_first_byte(&self, request: &Request) -> Result<Head, Error> {
+    pub(crate) async fn head_by_first_byte(&self, request: &Request) -> Result<Head, Error> {
         let first = ByteRange { start: 0, length: 1 };
         let answer = self.exchange.send(request, Method::GET, Some(first)).await?;
         match answer.status() {
@@ -65,7 +87,8 @@ impl HttpSource {
         }
     }
 
-    async fn body_of(&self, request: &Request) -> Result<Body, Error> {
+    /// The content, or the part of it that is asked for.
+    pub(crate) async fn body_of(&self, request: &Request) -> Result<Body, Error> {
         let answer = self.exchange.send(request, Method::GET, request.range).await?;
         let (head, range) = match (answer.status(), request.range) {
             (StatusCode::PARTIAL_CONTENT, Some(asked)) => {
@@ -84,6 +107,24 @@ impl HttpSource {
     }
 }
 
+impl HttpSource {
+    /// All of a short answer, and what was said with it.
+    pub(crate) async fn read(&self, request: &Request, limit: usize) -> Result<(Head, Vec<u8>), Error> {
+        let mut body = self.body_of(request).await?;
+        let mut bytes = Vec::new();
+        while let Some(chunk) = body.stream.try_next().await? {
+            if bytes.len() + chunk.len() > limit {
+                return Err(Error::Protocol {
+                    origin: redacted(&request.url),
+                    what: "it is longer than any answer to this question",
+                });
+            }
+            bytes.extend_from_slice(&chunk);
+        }
+        Ok((body.head, bytes))
+    }
+}
+
 impl Source for HttpSource {
     fn stat<'a>(&'a self, request: &'a Request) -> BoxFuture<'a, Result<Head, Error>> {
         self.head_of(request).boxed()
@@ -91,6 +132,14 @@ impl Source for HttpSource {
 
     fn get<'a>(&'a self, request: &'a Request) -> BoxFuture<'a, Result<Body, Error>> {
         self.body_of(request).boxed()
+    }
+
+    fn list<'a>(&'a self, request: &'a Request) -> BoxFuture<'a, Result<Vec<Entry>, Error>> {
+        let refusal = Error::NotListed {
+            origin: redacted(&request.url),
+            scheme: request.url.scheme().to_owned(),
+        };
+        std::future::ready(Err(refusal)).boxed()
     }
 }
 

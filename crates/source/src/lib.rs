@@ -4,17 +4,24 @@
 //! egress guard), which of the caller's headers travel and how far, redirects, retries and time limits. It never keeps
 //! bytes and never asks again for bytes it has delivered: whoever reads a [`Body`] resumes with a new [`Request`].
 //!
-//! A scheme is one file that implements [`Source`]; [`Sources`] picks it by the URL. [`oci`] finds out what an image is
-//! made of.
+//! A kind of origin is one module that implements [`Source`]; [`Sources`] picks it by the URL's scheme. Whatever is not
+//! HTTP itself is asked over HTTP in the end, by the same client. [`oci`] finds out what an image is made of.
 
+mod access;
 mod egress;
+mod entry;
 mod error;
+mod hdfs;
 mod http;
+mod hub;
 pub mod oci;
 mod request;
+mod store;
 mod trust;
 
+pub use access::{Access, AccessKey, HubAccess, StoreAccess};
 pub use egress::{EgressPolicy, Refusal};
+pub use entry::{Entry, MAX_ENTRIES};
 pub use error::{Error, Fault};
 pub use http::ForwardBody;
 pub use request::{Body, Caller, Head, Request, Validator};
@@ -65,6 +72,21 @@ impl Default for Config {
     }
 }
 
+/// The schemes of URLs that there is a source for.
+pub const SCHEMES: &[&str] = &[
+    "http",
+    "https",
+    "s3",
+    "gs",
+    "abs",
+    "oss",
+    "obs",
+    "cos",
+    "hf",
+    "modelscope",
+    "hdfs",
+];
+
 /// One kind of origin.
 pub(crate) trait Source: Send + Sync {
     /// See [`Sources::stat`].
@@ -72,12 +94,18 @@ pub(crate) trait Source: Send + Sync {
 
     /// See [`Sources::get`].
     fn get<'a>(&'a self, request: &'a Request) -> BoxFuture<'a, Result<Body, Error>>;
+
+    /// See [`Sources::list`].
+    fn list<'a>(&'a self, request: &'a Request) -> BoxFuture<'a, Result<Vec<Entry>, Error>>;
 }
 
 /// Every origin this process can ask. Cheap to clone; clones share connections.
 #[derive(Clone)]
 pub struct Sources {
     http: Arc<dyn Source>,
+    stores: Arc<dyn Source>,
+    hubs: Arc<dyn Source>,
+    hdfs: Arc<dyn Source>,
     forwarder: Arc<http::Forwarder>,
 }
 
@@ -86,10 +114,19 @@ impl Sources {
     ///
     /// Fails only if one of `extra_roots` is no certificate.
     pub fn new(config: Config) -> Result<Self, Error> {
-        let (source, forwarder) = http::open(config)?;
+        let response_timeout = config.response_timeout;
+        let http::Doors {
+            source,
+            bare,
+            forwarder,
+        } = http::open(config)?;
+        let stores = store::StoreSource::new(bare.clone(), forwarder.clone(), response_timeout);
         Ok(Self {
-            http: Arc::new(source),
-            forwarder: Arc::new(forwarder),
+            http: source,
+            stores: Arc::new(stores),
+            hubs: Arc::new(hub::HubSource::new(bare.clone())),
+            hdfs: Arc::new(hdfs::HdfsSource::new(bare)),
+            forwarder,
         })
     }
 
@@ -104,6 +141,11 @@ impl Sources {
     /// [`Error::Changed`].
     pub async fn get(&self, request: Request) -> Result<Body, Error> {
         self.of(&request)?.get(&request).await
+    }
+
+    /// All that is below a directory, in the origin's order; at most [`MAX_ENTRIES`]. HTTP has no directories.
+    pub async fn list(&self, request: &Request) -> Result<Vec<Entry>, Error> {
+        self.of(request)?.list(request).await
     }
 
     /// Passes a client's request on to the http or https URL in it, and the answer back, whatever its status: redirects
@@ -124,6 +166,9 @@ impl Sources {
     fn of(&self, request: &Request) -> Result<&dyn Source, Error> {
         match request.url.scheme() {
             "http" | "https" => Ok(&*self.http),
+            scheme if store::serves(scheme) => Ok(&*self.stores),
+            scheme if hub::serves(scheme) => Ok(&*self.hubs),
+            scheme if hdfs::serves(scheme) => Ok(&*self.hdfs),
             other => Err(Error::UnsupportedScheme(other.to_owned())),
         }
     }

@@ -1,6 +1,6 @@
 //! What is asked of an origin and what it answers.
 
-use crate::{Error, Trust};
+use crate::{Access, Error, Trust};
 use bytes::Bytes;
 use dragonfly_model::ByteRange;
 use futures::stream::BoxStream;
@@ -37,6 +37,8 @@ pub struct Request {
     pub if_match: Option<Validator>,
     /// Whose certificates are believed beside those of the configuration.
     pub trust: Trust,
+    /// What opens the origin beside the headers.
+    pub access: Access,
 }
 
 impl Request {
@@ -50,6 +52,7 @@ impl Request {
             range: None,
             if_match: None,
             trust: Trust::default(),
+            access: Access::default(),
         }
     }
 }
@@ -65,6 +68,7 @@ impl fmt::Debug for Request {
             .field("range", &self.range)
             .field("if_match", &self.if_match)
             .field("trust", &self.trust)
+            .field("access", &self.access)
             .finish()
     }
 }

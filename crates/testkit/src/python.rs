@@ -13,7 +13,7 @@ use crate::process::said_by;
 /// Python with what makes environments.
 const PYTHON: Tool = ("python3-venv", "/usr/share/doc/python3-venv");
 
-/// A program, and the package that has it.
+/// A program, and the package that has it; beside it others, separated by spaces.
 pub(crate) type Program<'a> = (&'a str, &'a str);
 
 /// The program of a package, in an environment of its own in `cache`.
@@ -45,7 +45,8 @@ fn install(home: &Path, package: &str) -> Result<()> {
     environment.args(["-m", "venv"]).arg(home);
     said_by(&mut environment)?;
     let mut pip = Command::new(home.join("bin/pip"));
-    pip.args(["install", "--quiet", "--disable-pip-version-check", package]);
+    pip.args(["install", "--quiet", "--disable-pip-version-check"]);
+    pip.args(package.split_whitespace());
     said_by(&mut pip)?;
     Ok(())
 }

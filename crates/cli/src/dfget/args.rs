@@ -1,5 +1,6 @@
 //! The command line of `dfget`: upstream's flags and environment variables.
 
+use super::origin::Origin;
 use bytesize::ByteSize;
 use dragonfly_model::{Digest, PieceLayout, Priority};
 use std::path::{Path, PathBuf};
@@ -7,12 +8,14 @@ use std::time::Duration;
 use url::Url;
 
 /// `dfget`
-#[derive(clap::Args)]
+#[derive(Clone, clap::Args)]
 pub(crate) struct Args {
-    /// What to download
+    /// What to download: a file by http, https, s3, gs, abs, oss, obs, cos, hf, modelscope or hdfs, or a directory of any
+    /// of these but http and https
     pub(super) url: Url,
 
-    /// Where to write it; without this, the last part of the URL's path in the current directory.
+    /// Where to write it; without this, the last part of the URL's path in the current directory. For a directory it is
+    /// one, and must be given.
     ///
     /// Given twice, once as `json`, it also selects that form: `-O FILE --output json` is `-O FILE --format json`
     #[arg(short = 'O', long, value_name = "PATH", num_args = 1)]
@@ -21,6 +24,27 @@ pub(crate) struct Args {
     /// What is printed to stdout at the end
     #[arg(long, value_enum, default_value_t)]
     format: Format,
+
+    /// Download all that is below the URL. Implied by a slash at its end, but for http and https, which have no
+    /// directories
+    #[arg(short, long)]
+    pub(super) recursive: bool,
+
+    /// Of a directory, only what this matches: `*.bin` names at any depth, `a/*.bin` paths, `a/` all below; may be repeated
+    #[arg(short = 'I', long, value_name = "PATTERN")]
+    pub(super) include_files: Vec<String>,
+
+    /// Of a directory, nothing that this matches; may be repeated
+    #[arg(long, value_name = "PATTERN")]
+    pub(super) exclude_files: Vec<String>,
+
+    /// A directory with more files is refused
+    #[arg(long, value_name = "NUMBER", default_value = "100", env = "DFGET_MAX_FILES")]
+    pub(super) max_files: usize,
+
+    /// Files of a directory that are downloaded at a time
+    #[arg(long, value_name = "NUMBER", default_value = "5", value_parser = concurrency, env = "DFGET_MAX_CONCURRENT_REQUESTS")]
+    pub(super) max_concurrent_requests: usize,
 
     /// Replace the output if it exists
     #[arg(long, env = "DFGET_OVERWRITE")]
@@ -96,6 +120,9 @@ pub(crate) struct Args {
     /// Log to stderr
     #[arg(long, env = "DFGET_CONSOLE")]
     pub(crate) console: bool,
+
+    #[command(flatten)]
+    pub(super) origin: Origin,
 }
 
 /// What is printed at the end.
@@ -121,6 +148,12 @@ pub(super) enum ArgsError {
     /// More than one path.
     #[error("--output was given {0} times; once is enough")]
     ManyOutputs(usize),
+    /// Nowhere to write a directory to.
+    #[error("say where to write the directory with -O DIR")]
+    NoDirectory,
+    /// What names one content can't name many.
+    #[error("--digest and --content-for-calculating-task-id name one content; leave them out for a directory")]
+    OneForMany,
     /// Nothing to name the file by.
     #[error("the URL names no file; say where to write with -O PATH")]
     NoName,
@@ -140,9 +173,23 @@ impl Args {
         }
     }
 
+    /// The same for one file of the directory.
+    pub(super) fn for_file(&self, url: Url) -> Self {
+        Self { url, ..self.clone() }
+    }
+
+    /// Whether no path was given.
+    pub(super) fn output_is_missing(&self) -> bool {
+        self.output.is_empty()
+    }
+
     /// The form to report in, for errors in the other flags too.
     pub(super) fn format(&self) -> Format {
-        self.output().map_or(self.format, |(_, format)| format)
+        // A directory's URL names no file.
+        match self.output.as_slice() {
+            [] => self.format,
+            _ => self.output().map_or(self.format, |(_, format)| format),
+        }
     }
 }
 
@@ -178,6 +225,11 @@ fn piece_length(text: &str) -> Result<ByteSize, String> {
     } else {
         Err("use 4MiB to 64MiB".to_owned())
     }
+}
+
+fn concurrency(text: &str) -> Result<usize, String> {
+    let number = text.parse().ok().filter(|number| (1..=100).contains(number));
+    number.ok_or_else(|| "use 1 to 100".to_owned())
 }
 
 fn priority(text: &str) -> Result<Priority, String> {

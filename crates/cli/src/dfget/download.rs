@@ -4,18 +4,21 @@
 use super::args::Args;
 use super::error::{Error, explain, may_be_the_path, no_link, shown};
 use super::landed::{Landed, Traffic};
+use super::origin::Keys;
 use super::part::Part;
 use super::progress::Progress;
 use dragonfly_api::common::{Download, Piece};
 use dragonfly_api::dfdaemon::dfdaemon_download_client::DfdaemonDownloadClient;
 use dragonfly_api::dfdaemon::download_task_response::Response;
-use dragonfly_api::dfdaemon::{DownloadTaskRequest, DownloadTaskResponse};
+use dragonfly_api::dfdaemon::{DownloadTaskRequest, DownloadTaskResponse, Entry, ListTaskEntriesRequest};
 use dragonfly_model::DEFAULT_FILTERED_QUERY_PARAMS;
 use dragonfly_service::grpc;
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use tokio::net::UnixStream;
 use tonic::Status;
 use tonic::transport::Channel;
+use url::Url;
 
 /// A finished download.
 #[derive(Debug, Clone)]
@@ -38,15 +41,19 @@ enum Delivery {
 }
 
 /// A connection to a daemon.
+#[derive(Clone)]
 pub(super) struct Daemon {
     client: DfdaemonDownloadClient<Channel>,
     /// Whether it runs as this user, so that it may write for us and what it writes is ours.
     same_user: bool,
+    keys: Keys,
 }
 
 impl Daemon {
     /// Connects to the daemon's socket.
-    pub(super) async fn connect(socket: &Path) -> Result<Self, Error> {
+    pub(super) async fn connect(args: &Args) -> Result<Self, Error> {
+        let keys = Keys::of(&args.origin, &args.url)?;
+        let socket = args.endpoint.as_path();
         // The first answer may take as long as the origin does.
         let timeouts = grpc::Timeouts {
             request: None,
@@ -61,16 +68,23 @@ impl Daemon {
         Ok(Self {
             client,
             same_user: runs_as_us(socket).await,
+            keys,
         })
     }
 
+    /// What a directory holds.
+    pub(super) async fn list(&self, args: &Args, directory: &Url) -> Result<Vec<Entry>, Error> {
+        let request = self.keys.put_into_list(ListTaskEntriesRequest {
+            url: directory.to_string(),
+            request_header: headers(args),
+            ..ListTaskEntriesRequest::default()
+        });
+        let listed = self.client.clone().list_task_entries(request).await;
+        Ok(listed.map_err(|status| explain(args, &status))?.into_inner().entries)
+    }
+
     /// Fills the part with the content.
-    pub(super) async fn download(
-        &mut self,
-        args: &Args,
-        part: &mut Part,
-        progress: &Progress,
-    ) -> Result<Received, Error> {
+    pub(super) async fn download(&self, args: &Args, part: &mut Part, progress: &Progress) -> Result<Received, Error> {
         if args.force_hard_link || (self.same_user && !args.transfer_from_dfdaemon) {
             let delivery = Delivery::File(part.delivery()?);
             let outcome = self.attempt(args, delivery, part, progress).await;
@@ -86,17 +100,23 @@ impl Daemon {
     }
 
     async fn attempt(
-        &mut self,
+        &self,
         args: &Args,
         delivery: Delivery,
         part: &Part,
         progress: &Progress,
     ) -> Result<Received, Error> {
         let request = DownloadTaskRequest {
-            download: Some(request(args, &delivery)),
+            download: Some(self.keys.put(request(args, &delivery))),
         };
         let failed = |status: Status| explain(args, &status);
-        let mut answers = self.client.download_task(request).await.map_err(failed)?.into_inner();
+        let mut answers = self
+            .client
+            .clone()
+            .download_task(request)
+            .await
+            .map_err(failed)?
+            .into_inner();
         let mut incoming = Incoming {
             part: (delivery == Delivery::Stream).then_some(part),
             progress,
@@ -195,10 +215,6 @@ fn request(args: &Args, delivery: &Delivery) -> Download {
         args.filtered_query_param.clone()
     };
     let given = |text: &String| Some(text.clone()).filter(|text| !text.is_empty());
-    let headers = args
-        .header
-        .iter()
-        .map(|header| (header.name.clone(), header.value.clone()));
     Download {
         url: args.url.to_string(),
         digest: args.digest.as_ref().map(ToString::to_string),
@@ -206,7 +222,7 @@ fn request(args: &Args, delivery: &Delivery) -> Download {
         application: given(&args.application),
         priority: args.priority.number(),
         filtered_query_params: filtered,
-        request_header: headers.collect(),
+        request_header: headers(args),
         piece_length: args.piece_length.map(|length| length.as_u64()),
         output_path: match delivery {
             Delivery::Stream => None,
@@ -221,6 +237,13 @@ fn request(args: &Args, delivery: &Delivery) -> Download {
         overwrite: true,
         ..Download::default()
     }
+}
+
+fn headers(args: &Args) -> HashMap<String, String> {
+    let headers = args.header.iter();
+    headers
+        .map(|header| (header.name.clone(), header.value.clone()))
+        .collect()
 }
 
 /// By the credentials of the socket's other end. Unknown counts as another user.

@@ -1,7 +1,7 @@
 //! What ends a download, told so that the user knows what to do. No query, header or password is ever told.
 
 use super::args::Args;
-use super::part;
+use super::{part, verify};
 use dragonfly_service::grpc::ConnectError;
 use std::path::PathBuf;
 use tonic::{Code, Status};
@@ -23,7 +23,7 @@ pub(super) enum Error {
         source: ConnectError,
     },
     /// The origin refused.
-    #[error("the origin of {url} answered {status}{}", remedy(*status))]
+    #[error("the origin of {url} answered {status}{}", remedy(url, *status))]
     Origin {
         /// What was asked for, without its query.
         url: String,
@@ -59,10 +59,40 @@ pub(super) enum Error {
     /// The output.
     #[error(transparent)]
     Part(#[from] part::Error),
+    /// The content.
+    #[error(transparent)]
+    Verify(#[from] verify::Error),
+    /// The file of a credential.
+    #[error("can't read the credential {}", path.display())]
+    Credential {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A defect of dfget.
+    #[error("dfget broke off")]
+    Crashed(#[source] tokio::task::JoinError),
 }
 
-fn remedy(status: u16) -> &'static str {
+impl Error {
+    /// Whether the same may go well a moment later.
+    pub(super) fn passes(&self) -> bool {
+        match self {
+            Error::Lost | Error::Incomplete { .. } => true,
+            Error::Origin { status, .. } => *status == 429 || *status >= 500,
+            Error::Refused { code, .. } => {
+                matches!(code, Code::Unavailable | Code::Aborted | Code::DeadlineExceeded)
+            }
+            _ => false,
+        }
+    }
+}
+
+fn remedy(url: &str, status: u16) -> &'static str {
     match status {
+        401 | 403 if !url.starts_with("http") => "; give the key or the token that it wants, --help names the flags",
         401 | 403 => "; give the credentials that it wants with --header",
         404 | 410 => "; check the URL",
         429 | 503 => "; try again later",

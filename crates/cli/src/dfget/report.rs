@@ -1,10 +1,11 @@
 //! What stands on stdout at the end: one line, or one JSON object.
 
+use super::directory::sum;
 use super::download::Received;
 use super::landed::Traffic;
 use bytesize::ByteSize;
 use serde::Serialize;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// A download that ended well.
@@ -52,6 +53,87 @@ impl<'a> Report<'a> {
     /// For programs.
     pub(super) fn json(&self) -> String {
         serde_json::to_string(self).expect("strings and numbers are JSON")
+    }
+}
+
+/// One file of a directory, and what became of it.
+pub(super) struct Fetched {
+    pub(super) url: String,
+    /// Below the output.
+    pub(super) path: PathBuf,
+    /// What arrived, or why nothing did.
+    pub(super) outcome: Result<Received, String>,
+}
+
+/// A directory, whose files may not all have arrived.
+pub(super) struct DirectoryReport<'a> {
+    url: &'a str,
+    output: &'a Path,
+    files: &'a [Fetched],
+    took: Duration,
+}
+
+impl<'a> DirectoryReport<'a> {
+    pub(super) fn new(url: &'a str, output: &'a Path, files: &'a [Fetched], took: Duration) -> Self {
+        Self {
+            url,
+            output,
+            files,
+            took,
+        }
+    }
+
+    fn arrived(&self) -> usize {
+        self.files.iter().filter(|file| file.outcome.is_ok()).count()
+    }
+
+    /// For people.
+    pub(super) fn line(&self) -> String {
+        let (length, Traffic { origin, peers, local }) = sum(self.files);
+        format!(
+            "{}: {} files, {} in {:.1} s ({}/s): origin {}, peers {}, local {}",
+            self.output.display(),
+            self.arrived(),
+            size(length),
+            self.took.as_secs_f64(),
+            size(rate(length, self.took)),
+            size(origin),
+            size(peers),
+            size(local),
+        )
+    }
+
+    /// For programs.
+    pub(super) fn json(&self) -> String {
+        let (length, traffic) = sum(self.files);
+        let files: Vec<serde_json::Value> = self.files.iter().map(Fetched::json).collect();
+        serde_json::json!({
+            "url": self.url,
+            "output": self.output,
+            "arrived": self.arrived(),
+            "failed": self.files.len() - self.arrived(),
+            "contentLength": length,
+            "durationMs": u64::try_from(self.took.as_millis()).unwrap_or(u64::MAX),
+            "bytesFrom": traffic,
+            "files": files,
+        })
+        .to_string()
+    }
+}
+
+impl Fetched {
+    fn json(&self) -> serde_json::Value {
+        match &self.outcome {
+            Ok(received) => serde_json::json!({
+                "url": self.url,
+                "path": self.path,
+                "taskId": received.task_id,
+                "peerId": received.peer_id,
+                "contentLength": received.length,
+                "bytesFrom": received.traffic,
+            }),
+            Err(reason) => serde_json::json!({ "url": self.url, "path": self.path, "error": reason }),
+        }
     }
 }
 

@@ -3,7 +3,8 @@
 use dragonfly_api::common::{Download, Piece, TrafficType};
 use dragonfly_api::dfdaemon::download_task_response::Response;
 use dragonfly_api::dfdaemon::{
-    DownloadPieceFinishedResponse, DownloadTaskRequest, DownloadTaskResponse, DownloadTaskStartedResponse,
+    DownloadPieceFinishedResponse, DownloadTaskRequest, DownloadTaskResponse, DownloadTaskStartedResponse, Entry,
+    ListTaskEntriesRequest, ListTaskEntriesResponse,
 };
 use dragonfly_service::{grpc, net};
 use futures::future::{BoxFuture, ready};
@@ -17,7 +18,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use tokio::runtime::{self, Runtime};
 use tonic::body::Body;
-use tonic::server::{NamedService, ServerStreamingService};
+use tonic::server::{NamedService, ServerStreamingService, UnaryService};
 use tonic::{Request, Status};
 use tower::Service;
 
@@ -39,6 +40,8 @@ struct Served {
     script: Arc<Script>,
     calls: Arc<AtomicUsize>,
     last: Arc<Mutex<Option<Download>>>,
+    entries: Arc<Mutex<Vec<Entry>>>,
+    listed: Arc<Mutex<Option<ListTaskEntriesRequest>>>,
 }
 
 impl Daemon {
@@ -54,6 +57,8 @@ impl Daemon {
             script: Arc::new(script),
             calls: Arc::default(),
             last: Arc::default(),
+            entries: Arc::default(),
+            listed: Arc::default(),
         };
         let limits = grpc::Limits::per_second(NonZeroU32::new(1000).unwrap());
         let server = grpc::server(limits)
@@ -70,6 +75,21 @@ impl Daemon {
     /// How often it was asked for a download.
     pub(crate) fn calls(&self) -> usize {
         self.served.calls.load(Ordering::SeqCst)
+    }
+
+    /// From now on, this is what every directory holds.
+    pub(crate) fn holds(&self, urls: &[&str]) {
+        let entries = urls.iter().map(|url| Entry {
+            url: (*url).to_owned(),
+            content_length: 6,
+            is_dir: url.ends_with('/'),
+        });
+        *self.served.entries.lock().unwrap() = entries.collect();
+    }
+
+    /// The last list that was asked for.
+    pub(crate) fn listed(&self) -> ListTaskEntriesRequest {
+        self.served.listed.lock().unwrap().clone().unwrap()
     }
 
     /// The last request.
@@ -103,6 +123,10 @@ impl Service<http::Request<Body>> for Served {
     fn call(&mut self, request: http::Request<Body>) -> Self::Future {
         let served = self.clone();
         async move {
+            if request.uri().path().ends_with("/ListTaskEntries") {
+                let codec = tonic_prost::ProstCodec::default();
+                return Ok(tonic::server::Grpc::new(codec).unary(served, request).await);
+            }
             let codec = tonic_prost::ProstCodec::default();
             Ok(tonic::server::Grpc::new(codec).server_streaming(served, request).await)
         }
@@ -120,6 +144,20 @@ impl ServerStreamingService<DownloadTaskRequest> for Served {
         self.calls.fetch_add(1, Ordering::SeqCst);
         *self.last.lock().unwrap() = Some(download.clone());
         ready(Ok(tonic::Response::new((self.script)(download)))).boxed()
+    }
+}
+
+impl UnaryService<ListTaskEntriesRequest> for Served {
+    type Response = ListTaskEntriesResponse;
+    type Future = BoxFuture<'static, Result<tonic::Response<ListTaskEntriesResponse>, Status>>;
+
+    fn call(&mut self, request: Request<ListTaskEntriesRequest>) -> Self::Future {
+        *self.listed.lock().unwrap() = Some(request.into_inner());
+        let response = ListTaskEntriesResponse {
+            entries: self.entries.lock().unwrap().clone(),
+            ..ListTaskEntriesResponse::default()
+        };
+        ready(Ok(tonic::Response::new(response))).boxed()
     }
 }
 

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that can't go on shall panic")]
 
 mod daemon;
+mod directory;
 
 use daemon::{Answers, Daemon, all, endless, piece, started};
 use dragonfly_api::common::{Download, TrafficType};
@@ -35,8 +36,12 @@ fn deliver(download: &Download, content: &[u8]) {
 }
 
 fn dfget(dir: &TempDir, arguments: &[&str]) -> Command {
+    dfget_of(URL, dir, arguments)
+}
+
+fn dfget_of(url: &str, dir: &TempDir, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_dragonfly"));
-    command.env_clear().args(["dfget", URL]).args(arguments);
+    command.env_clear().args(["dfget", url]).args(arguments);
     command.arg("--endpoint").arg(dir.path().join("dfdaemon.sock"));
     command.current_dir(out(dir)).stdin(Stdio::null());
     command

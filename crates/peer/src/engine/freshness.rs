@@ -7,7 +7,7 @@
 use super::{Engine, Error, Request};
 use crate::engine::download::{is_same_version, is_source_forbidden};
 use dragonfly_model::TaskId;
-use dragonfly_source::{Fault, Head};
+use dragonfly_source::{Access, Fault, Head};
 use dragonfly_storage::TaskRecord;
 use http::HeaderMap;
 use http::header::CACHE_CONTROL;
@@ -57,7 +57,9 @@ impl Engine {
             return Ok(true);
         }
         if request.head.is_none() {
-            if is_source_forbidden(request) || self.inner.freshness.is_fresh(&request.task_id) {
+            // Keys are judged by who made them, at each request.
+            let is_open = matches!(request.access, Access::Plain);
+            if is_source_forbidden(request) || (is_open && self.inner.freshness.is_fresh(&request.task_id)) {
                 return Ok(true);
             }
             match self.inner.parts.sources.stat(&request.to_source()).await {

@@ -29,7 +29,7 @@ use dragonfly_api::Transferring;
 use dragonfly_model::{Blocked, ByteRange, PeerId, Policy, Priority, Subject, TaskId};
 use dragonfly_service::Workers;
 use dragonfly_service::tls::ClientTls;
-use dragonfly_source::Sources;
+use dragonfly_source::{self as source, Sources};
 use dragonfly_storage::{Pin, Storage};
 use dragonfly_transfer::Transfer;
 use freshness::Freshness;
@@ -162,7 +162,10 @@ impl Engine {
                     (lease, true)
                 }
                 Entry::Join(lease) if lease.shared.is_kept != request.kept.is_some() => return Err(Error::OtherKind),
-                Entry::Join(lease) => (lease, false),
+                Entry::Join(lease) => {
+                    self.may_join(&request).await?;
+                    (lease, false)
+                }
                 Entry::Ending(shared) => {
                     shared.ended.cancelled().await;
                     continue;
@@ -189,6 +192,22 @@ impl Engine {
             true => Err(Error::OtherKind),
             false => Ok(()),
         }
+    }
+
+    /// Nobody gets by another's keys what its own don't open.
+    async fn may_join(&self, request: &Request) -> Result<(), Error> {
+        if matches!(request.access, source::Access::Plain) || download::is_source_forbidden(request) {
+            return Ok(());
+        }
+        match self.inner.parts.sources.stat(&request.to_source()).await {
+            Err(error) if error.fault() == source::Fault::Caller => Err(error.into()),
+            _ => Ok(()),
+        }
+    }
+
+    /// What a directory of an origin holds.
+    pub(crate) async fn list(&self, request: &source::Request) -> Result<Vec<source::Entry>, source::Error> {
+        self.inner.parts.sources.list(request).await
     }
 
     /// What this host holds of a task.

@@ -45,6 +45,8 @@ pub struct Request {
     pub head: Option<source::Head>,
     /// How long the whole download may take; `None` for no limit of its own.
     pub timeout: Option<Duration>,
+    /// What opens the origin beside the headers; it goes where they go.
+    pub access: source::Access,
     /// Whose certificates the origin may have, beside those that the configuration trusts.
     pub trust: source::Trust,
     /// Set for a content that the cluster keeps, which has no origin.
@@ -83,6 +85,7 @@ impl Request {
             blob_trust: BlobTrust::Ignored,
             head: None,
             timeout: None,
+            access: source::Access::default(),
             trust: source::Trust::default(),
             kept: None,
         }
@@ -110,6 +113,7 @@ impl Request {
             timeout: None,
             range: None,
             trust: self.trust.clone(),
+            access: self.access.clone(),
             if_match: self.head.as_ref().and_then(|head| head.validator.clone()),
         }
     }
@@ -120,7 +124,8 @@ impl fmt::Debug for Request {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Request")
             .field("task_id", &self.task_id)
-            .field("origin", &self.url.origin().ascii_serialization())
+            .field("scheme", &self.url.scheme())
+            .field("host", &self.url.host_str())
             .field("path", &self.url.path())
             .field("range", &self.range)
             .field("priority", &self.priority)
@@ -140,9 +145,10 @@ mod tests {
         request
             .headers
             .insert(http::header::AUTHORIZATION, "Bearer t0ken".parse().unwrap());
+        request.access = source::Access::Hdfs(Some("hdf5".into()));
         let shown = format!("{request:?}");
         assert!(shown.contains("origin.example"));
-        for secret in ["pa55", "s1gn", "t0ken"] {
+        for secret in ["pa55", "s1gn", "t0ken", "hdf5"] {
             assert!(!shown.contains(secret), "{secret} in {shown}");
         }
     }

@@ -4,7 +4,7 @@ use super::delivery::{Delivery, Messages};
 use super::request::{Asker, parse};
 use super::{Shared, import, kept, not_served, stat, status_of, task_id};
 use crate::output::Output;
-use crate::proxy;
+use crate::{access, proxy};
 use dragonfly_api::common;
 use dragonfly_api::dfdaemon::dfdaemon_download_server::DfdaemonDownload;
 use dragonfly_api::dfdaemon::*;
@@ -27,8 +27,9 @@ impl DownloadService {
         Self { context }
     }
 
-    async fn deliver(&self, download: common::Download, caller_uid: Option<u32>) -> Result<Messages, Status> {
+    async fn deliver(&self, mut download: common::Download, caller_uid: Option<u32>) -> Result<Messages, Status> {
         let output = Output::of(&download, caller_uid)?;
+        access::read_credential(download.object_storage.as_mut(), caller_uid).await?;
         let registries = &self.context.registries;
         let trust = |url: &Url| proxy::blob_trust(registries, url);
         let asker = Asker {
@@ -163,8 +164,17 @@ impl DfdaemonDownload for DownloadService {
         Ok(Response::new(stat::list_kept(&self.context.storage)))
     }
 
+    async fn list_task_entries(
+        &self,
+        request: Request<ListTaskEntriesRequest>,
+    ) -> Result<Response<ListTaskEntriesResponse>, Status> {
+        let uid = caller_of(&request);
+        let mut asked = request.into_inner();
+        access::read_credential(asked.object_storage.as_mut(), uid).await?;
+        self.context.list(asked, Caller::Local).await.map(Response::new)
+    }
+
     not_served! {
-        list_task_entries(ListTaskEntriesRequest) -> ListTaskEntriesResponse;
         download_cache_task(DownloadCacheTaskRequest) -> Self::DownloadCacheTaskStream;
         stat_cache_task(StatCacheTaskRequest) -> common::CacheTask;
         delete_cache_task(DeleteCacheTaskRequest) -> ();

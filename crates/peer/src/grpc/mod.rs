@@ -6,6 +6,7 @@ mod delivery;
 mod download;
 mod import;
 mod kept;
+mod list;
 mod request;
 mod sever;
 mod stat;

@@ -1,5 +1,6 @@
 //! From a `Download` on the wire to a request for the engine.
 
+use crate::access;
 use crate::engine::{Request, own_origin_text};
 use dragonfly_api::common::{Download, TaskType};
 use dragonfly_model::{BlobTrust, PieceLayout, TaskIdentity, content_digest_of};
@@ -23,16 +24,17 @@ pub(super) struct Asker<'a> {
 /// The request, with its task id.
 pub(super) fn parse(download: &Download, asker: &Asker<'_>) -> Result<Request, Status> {
     check_kind(download)?;
-    let url = Url::parse(&download.url).map_err(|error| invalid(format!("the URL makes no sense: {error}")))?;
+    let url = url(download)?;
     let piece_length = piece_length(download.piece_length)?;
     let (content, blob_trust) = identity(download, &url, asker)?;
+    let access = access::of(download, &url)?;
     let (tag, application) = (given(&download.tag), given(&download.application));
     let task_id = TaskIdentity {
         url: &url,
         content: content.as_deref(),
         tag: tag.as_deref(),
         application: application.as_deref(),
-        revision: None,
+        revision: access::revision(&access),
         piece_length,
         filtered_query_params: &download.filtered_query_params,
         blob_trust,
@@ -41,6 +43,7 @@ pub(super) fn parse(download: &Download, asker: &Asker<'_>) -> Result<Request, S
     let digest = content_digest_of(&url);
     Ok(Request {
         headers: headers(download)?,
+        access,
         trust: trust(download, digest.is_some())?,
         digest,
         range: download.range.map(dragonfly_api::byte_range),
@@ -62,11 +65,11 @@ fn check_kind(download: &Download) -> Result<(), Status> {
     if download.r#type() != TaskType::Standard {
         return Err(invalid("only standard tasks are downloaded".to_owned()));
     }
-    let hubs = download.hugging_face.is_some() || download.model_scope.is_some() || download.open_csg.is_some();
-    if hubs || download.object_storage.is_some() || download.hdfs.is_some() {
-        return Err(Status::unimplemented("only http and https origins are served"));
-    }
     Ok(())
+}
+
+pub(super) fn url(download: &Download) -> Result<Url, Status> {
+    Url::parse(&download.url).map_err(|error| invalid(format!("the URL makes no sense: {error}")))
 }
 
 pub(super) fn piece_length(asked: Option<u64>) -> Result<Option<u64>, Status> {
@@ -96,7 +99,7 @@ pub(super) fn names_a_blob(text: &str) -> bool {
     text.contains('\n') && first.parse::<dragonfly_model::Digest>().is_ok()
 }
 
-fn headers(download: &Download) -> Result<HeaderMap, Status> {
+pub(super) fn headers(download: &Download) -> Result<HeaderMap, Status> {
     let mut headers = HeaderMap::with_capacity(download.request_header.len());
     for (name, value) in &download.request_header {
         let name: HeaderName = name
@@ -125,7 +128,7 @@ fn trust(download: &Download, named_by_digest: bool) -> Result<Trust, Status> {
     Trust::in_authorities(&download.certificate_chain).map_err(|error| invalid(error.to_string()))
 }
 
-fn timeout(download: &Download) -> Result<Option<Duration>, Status> {
+pub(super) fn timeout(download: &Download) -> Result<Option<Duration>, Status> {
     let Some(timeout) = download.timeout else {
         return Ok(None);
     };

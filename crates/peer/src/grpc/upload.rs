@@ -52,17 +52,21 @@ impl UploadService {
         Ok(response)
     }
 
+    /// For whom a scheduler asks. Only a caller on this very host may have its loopback asked.
+    fn caller(&self, remote_ip: Option<&str>) -> Caller {
+        let remote: Option<IpAddr> = remote_ip.and_then(|ip| ip.parse().ok());
+        match remote {
+            Some(ip) if ip == self.context.own_ip() => Caller::Local,
+            _ => Caller::Remote,
+        }
+    }
+
     /// How a scheduler makes this peer fetch. The download goes on when the scheduler stops listening, unless it preheats.
     async fn fetch(&self, mut download: common::Download, preheats: bool) -> Result<Messages, Status> {
         if download.output_path.is_some() {
             return Err(output_path_refused());
         }
-        let remote: Option<IpAddr> = download.remote_ip.as_deref().and_then(|ip| ip.parse().ok());
-        // Only a caller on this very host may have its loopback fetched.
-        let caller = match remote {
-            Some(ip) if ip == self.context.own_ip() => Caller::Local,
-            _ => Caller::Remote,
-        };
+        let caller = self.caller(download.remote_ip.as_deref());
         let registries = &self.context.registries;
         let own_word = |url: &Url| proxy::blob_trust(registries, url);
         let its_word = |_: &Url| BlobTrust::Shared;
@@ -220,8 +224,16 @@ impl DfdaemonUpload for UploadService {
         Ok(Response::new(hosts.take_until(ended).boxed()))
     }
 
+    async fn list_task_entries(
+        &self,
+        request: Request<ListTaskEntriesRequest>,
+    ) -> Result<Response<ListTaskEntriesResponse>, Status> {
+        let asked = request.into_inner();
+        let caller = self.caller(asked.remote_ip.as_deref());
+        self.context.list(asked, caller).await.map(Response::new)
+    }
+
     not_served! {
-        list_task_entries(ListTaskEntriesRequest) -> ListTaskEntriesResponse;
         download_cache_task(DownloadCacheTaskRequest) -> Self::DownloadCacheTaskStream;
         stat_cache_task(StatCacheTaskRequest) -> common::CacheTask;
         delete_cache_task(DeleteCacheTaskRequest) -> ();

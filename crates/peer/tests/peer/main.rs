@@ -12,3 +12,4 @@ mod membership;
 mod outage;
 mod rig;
 mod scheduler;
+mod stores;

@@ -52,6 +52,7 @@ pub(super) enum ConnectError {
 }
 
 /// Makes the connectors and clients of both kinds of callers.
+#[derive(Clone)]
 pub(super) struct Connectors {
     egress: Arc<EgressPolicy>,
     roots: RootCertStore,

@@ -235,8 +235,13 @@ pub(in crate::engine) fn is_same_version(known: &TaskRecord, head: &Head) -> boo
 
 /// A URL as it may be kept: a query may be a signature, and a user has a password.
 fn without_secrets(url: &url::Url) -> String {
-    let origin = url.origin().ascii_serialization();
-    format!("{origin}{}", url.path())
+    let mut shown = url.clone();
+    shown.set_query(None);
+    shown.set_fragment(None);
+    // Only URLs that can't have a user refuse to lose it.
+    shown.set_username("").ok();
+    shown.set_password(None).ok();
+    shown.into()
 }
 
 /// What the origin said when it refused, for the scheduler.

@@ -3,6 +3,7 @@
 use super::head::backend_of;
 use super::parents::{Candidate, Follow};
 use super::{Download, missing};
+use crate::access;
 use crate::cluster::Scheduler;
 use crate::engine::{Error, Inner, Request};
 use crate::session::{self, Answer, Kind, Registration, Session};
@@ -339,11 +340,10 @@ pub(in crate::engine) async fn announce_holding(engine: &Inner, request: &Reques
     let kind = kind_of(request);
     let download = common::Download {
         metadata_only: true,
-        request_header: Default::default(),
         actual_piece_length: Some(pin.piece_length()),
         actual_content_length: pin.content_length(),
         actual_piece_count: pin.layout().map(|layout| u64::from(layout.count())),
-        ..download_of(request, parts.settings.concurrent_pieces)
+        ..download_of(request, parts.settings.concurrent_pieces).without_secrets()
     };
     let registration = Registration { ids, download, kind };
     let mut session = Session::register(&scheduler, registration, parts.settings.schedule_timeout);
@@ -366,10 +366,10 @@ fn kind_of(request: &Request) -> Kind {
     }
 }
 
-/// The request as it is registered. It carries the caller's headers, for the seed that fetches in our stead.
+/// The request as it is registered. It carries the caller's headers and keys, for the seed that fetches in our stead.
 fn download_of(request: &Request, concurrent_pieces: u32) -> common::Download {
     let text = |value: &http::HeaderValue| value.to_str().ok().map(str::to_owned);
-    common::Download {
+    let mut download = common::Download {
         url: request.url.to_string(),
         digest: request.digest.as_ref().map(ToString::to_string),
         range: request.range.map(common::Range::from),
@@ -393,7 +393,9 @@ fn download_of(request: &Request, concurrent_pieces: u32) -> common::Download {
         scheduling_policy: common::SchedulingPolicy::Always.into(),
         certificate_chain: request.trust.authorities().iter().map(|root| root.to_vec()).collect(),
         ..Default::default()
-    }
+    };
+    access::put(&request.access, &request.url, &mut download);
+    download
 }
 
 /// What makes a seed find the same task id: for a blob that only its own origin vouches for, the text whose hash is that
