@@ -229,11 +229,12 @@ impl<'a> Choosing<'a> {
     /// Fit peers of the best kind of which there are any. Slow ones come last: it is they who have room, since nobody
     /// stays with them.
     fn found(&self, child: &Child<'a>, start: u64, looks: usize) -> Vec<Rated<'a, &'a PeerId>> {
-        let kinds = [(Room::Free, false), (Room::Crowded, false), (Room::Free, true)];
-        let kinds = kinds
+        let rooms = [Room::Free, Room::Crowded];
+        let rooms = &rooms[..if child.joins_crowds { 2 } else { 1 }];
+        let kinds = [false, true]
             .into_iter()
-            .filter(|(room, _)| *room == Room::Free || child.joins_crowds);
-        let mut samples = kinds.map(|(room, slow)| self.sample(child, (room, slow), start, looks));
+            .flat_map(|slow| rooms.iter().map(move |room| (*room, slow)));
+        let mut samples = kinds.map(|kind| self.sample(child, kind, start, looks));
         samples.find(|sample| !sample.is_empty()).unwrap_or_default()
     }
 

@@ -15,6 +15,8 @@ const MAX_REFUSED: usize = 64;
 const NEWEST: f64 = 0.05;
 /// A parent is slow if it delivers less than this part of what is usual.
 const SLOW: f64 = 0.25;
+/// A parent that delivers this part of what is usual is as good as any.
+const ENOUGH: f64 = 0.5;
 
 /// A call to a seed peer.
 #[derive(Debug, Clone)]
@@ -72,21 +74,26 @@ impl Task {
         self.pace = Some(self.pace.map_or(speed, |pace| pace + NEWEST * (speed - pace)));
     }
 
-    /// Whether a host is slow, as things are here: it delivers less than others, or nobody has got anything of it for so
-    /// long that it can't deliver much.
+    /// Whether a host is slow, as things are here: it delivers much less than others, or nobody has got anything of it for
+    /// so long that it can't deliver more.
     pub(crate) fn is_slow(&self, host: &Host, now: Duration) -> bool {
-        self.worth(host, now) < 2.0 * SLOW
+        match (host.goodput(), self.pace) {
+            (Some(goodput), Some(pace)) => goodput < pace * SLOW,
+            (None, _) => self.is_late(host, now),
+            (Some(_), None) => false,
+        }
     }
 
-    /// What a host is worth as a parent, as things are here: 1 if it delivers what is usual, or was not tried yet.
+    /// What a host is worth as a parent, as things are here, between 0 and 1. Who was not tried yet is taken to be good.
     pub(crate) fn worth(&self, host: &Host, now: Duration) -> f64 {
         match (host.goodput(), self.pace) {
-            (Some(goodput), Some(pace)) => (2.0 * goodput / pace).min(1.0),
-            (None, Some(_)) if self.is_late(host, now) => 0.0,
+            (Some(goodput), Some(pace)) => (goodput / (pace * ENOUGH)).min(1.0),
+            (None, _) if self.is_late(host, now) => 0.0,
             _ => 1.0,
         }
     }
 
+    /// Whether a first piece of a host should have come by now.
     fn is_late(&self, host: &Host, now: Duration) -> bool {
         self.late()
             .zip(host.untested())

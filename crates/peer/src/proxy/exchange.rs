@@ -3,7 +3,7 @@
 
 use super::body::Body;
 use bytes::Bytes;
-use dragonfly_service::telemetry::{self, SPANS};
+use dragonfly_service::telemetry::{self, Lasting, SPANS};
 use http::header::CONTENT_LENGTH;
 use http::{Method, Request, Response, StatusCode, Uri};
 use http_body::{Body as HttpBody, Frame, SizeHint};
@@ -22,7 +22,7 @@ pub(super) struct Exchange {
     host: String,
     path: String,
     begun: Instant,
-    span: Span,
+    span: Lasting,
 }
 
 impl Exchange {
@@ -33,13 +33,13 @@ impl Exchange {
             host: uri.host().unwrap_or("-").to_owned(),
             path: uri.path().to_owned(),
             begun: Instant::now(),
-            span: span(request),
+            span: span(request).into(),
         }
     }
 
     /// In which the request is answered.
     pub(super) fn span(&self) -> Span {
-        self.span.clone()
+        Span::clone(&self.span)
     }
 
     /// The same response; its end is logged.

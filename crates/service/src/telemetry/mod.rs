@@ -7,7 +7,7 @@ mod rolling;
 mod tail;
 mod traces;
 
-pub use traces::{Error as TracesError, Protocol, SPANS, Traces, Tracing, follow, number, pass_on};
+pub use traces::{Error as TracesError, Lasting, Protocol, SPANS, Traces, Tracing, follow, number, pass_on};
 
 use rolling::Rolling;
 use std::io::{self, IsTerminal};

@@ -233,6 +233,31 @@ pub fn number(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
+/// A span that lasts until this is dropped. In a trace a span ends where it was left last, and nobody is in one that is
+/// only waited for.
+#[derive(Debug)]
+pub struct Lasting(tracing::Span);
+
+impl From<tracing::Span> for Lasting {
+    fn from(span: tracing::Span) -> Self {
+        Self(span)
+    }
+}
+
+impl std::ops::Deref for Lasting {
+    type Target = tracing::Span;
+
+    fn deref(&self) -> &tracing::Span {
+        &self.0
+    }
+}
+
+impl Drop for Lasting {
+    fn drop(&mut self) {
+        self.0.in_scope(|| ());
+    }
+}
+
 struct Incoming<'a>(&'a HeaderMap);
 
 impl Extractor for Incoming<'_> {
@@ -294,6 +319,34 @@ mod tests {
         );
         let secure = url("protocol: https\nendpoint: c.example:443\npath: /otlp\n");
         assert_eq!(secure.unwrap(), "https://c.example:443/otlp");
+    }
+
+    /// Writes down when spans are left and closed.
+    #[derive(Clone, Default)]
+    struct Ends(std::sync::Arc<std::sync::Mutex<Vec<&'static str>>>);
+
+    impl<S: Subscriber> Layer<S> for Ends {
+        fn on_exit(&self, _: &tracing::span::Id, _: tracing_subscriber::layer::Context<'_, S>) {
+            self.0.lock().unwrap().push("left");
+        }
+
+        fn on_close(&self, _: tracing::span::Id, _: tracing_subscriber::layer::Context<'_, S>) {
+            self.0.lock().unwrap().push("closed");
+        }
+    }
+
+    #[test]
+    fn a_span_that_is_waited_for_is_left_when_the_wait_is_over() {
+        use tracing_subscriber::layer::SubscriberExt;
+        let ends = Ends::default();
+        let seen = |ends: &Ends| ends.0.lock().unwrap().clone();
+        tracing::subscriber::with_default(tracing_subscriber::registry().with(ends.clone()), || {
+            let span = Lasting::from(tracing::info_span!("wait"));
+            span.in_scope(|| ());
+            assert_eq!(seen(&ends), ["left"]);
+            drop(span);
+        });
+        assert_eq!(seen(&ends), ["left", "left", "closed"]);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use crate::engine::{Error, Inner, Request};
 use crate::session::{self, Answer, Kind, Registration, Session};
 use dragonfly_api::{PeerIds, common, piece_of};
 use dragonfly_model::{BlobTrust, PeerId, PieceNumber, TrafficType, blob_digest_of};
-use dragonfly_service::telemetry::SPANS;
+use dragonfly_service::telemetry::{Lasting, SPANS};
 use dragonfly_storage::PieceRecord;
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -35,7 +35,7 @@ pub(super) struct Scheduling {
     from_source: bool,
     told_present: bool,
     /// In traces: from the registration to its answer.
-    asking: Option<tracing::Span>,
+    asking: Option<Lasting>,
 }
 
 impl Scheduling {
@@ -198,7 +198,7 @@ impl Download {
             kind: kind_of(&self.request),
         };
         scheduling.session = Some(asking.in_scope(|| Session::register(scheduler, registration, timeout)));
-        scheduling.asking = Some(asking);
+        scheduling.asking = Some(asking.into());
     }
 
     pub(super) async fn answered(&mut self, answer: Result<Answer, session::Error>) -> Result<(), Error> {

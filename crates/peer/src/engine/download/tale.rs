@@ -2,7 +2,7 @@
 
 use super::Error;
 use dragonfly_model::TrafficType;
-use dragonfly_service::telemetry::{SPANS, number};
+use dragonfly_service::telemetry::{Lasting, SPANS, number};
 use dragonfly_storage::PieceRecord;
 use std::time::Duration;
 use tracing::Span;
@@ -13,7 +13,7 @@ use tracing::field::Empty;
 pub(super) struct Tale {
     origin: u64,
     peers: u64,
-    at_source: Option<Span>,
+    at_source: Option<Lasting>,
 }
 
 /// The span of a download.
@@ -44,7 +44,8 @@ impl Tale {
     }
 
     pub(super) fn goes_to_source(&mut self, reason: &str) {
-        self.at_source = Some(tracing::info_span!(target: SPANS, "back_to_source", otel.kind = "client", reason));
+        let span = tracing::info_span!(target: SPANS, "back_to_source", otel.kind = "client", reason);
+        self.at_source = Some(span.into());
     }
 
     pub(super) fn end(&mut self, outcome: &Result<(), Error>) {
