@@ -7,8 +7,8 @@ use crate::pool::Room;
 use crate::{Decision, GrantReason, Parked, PeerKey, Refusal};
 use dragonfly_model::{PeerId, Priority, TaskId};
 
-/// A child that has a share of the content should have this many times the share of its parents.
-const NEEDY: usize = 3;
+/// Who has a part of the content should have had this many times that part of all parents that it may have.
+const NEEDY: f64 = 3.0;
 /// How many children without a good parent are helped at once when somebody has room.
 const HELPED: usize = 2;
 
@@ -131,12 +131,11 @@ impl Graph {
     /// little, and would cost the child everything. Else the more it has of the content, the more good parents it should
     /// have had on the way; to let those join that have only begun would crowd the first holders.
     fn is_needy(&self, key: &PeerKey, good: usize) -> bool {
-        let total = self.tasks.get(&key.task).and_then(|task| task.content.pieces);
+        let Some(total) = self.tasks.get(&key.task).and_then(|task| task.content.pieces) else {
+            return good == 0;
+        };
         let has = self.peer(key).map_or(0, |peer| peer.have.len());
-        good == 0
-            || total.is_some_and(|total| {
-                u64::from(has) * (NEEDY * self.config.parents) as u64 >= u64::from(total) * good as u64
-            })
+        f64::from(has) / f64::from(total) * NEEDY >= good as f64 / self.config.parents as f64
     }
 
     /// How many good parents a child has. Those that are slow count for less, and those that failed it a moment ago for

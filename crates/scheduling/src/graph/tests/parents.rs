@@ -51,9 +51,9 @@ fn nearer_faster_and_less_loaded_parents_come_first() {
         scene.register("a"),
         "a: parents near (Succeeded on near) far (Succeeded on far)"
     );
-    // The near one turns out to be slow, the far one fast.
+    // The far one turns out to be faster.
     scene.started("a");
-    for (number, parent, millis) in [(0, "near", 20_000), (1, "far", 10)] {
+    for (number, parent, millis) in [(0, "near", 80), (1, "far", 10)] {
         scene.apply(Event::PieceFinished {
             peer: key("a"),
             piece: FinishedPiece {
@@ -195,6 +195,84 @@ fn a_slow_parent_s_children_join_a_crowd_when_one_of_them_has_found_it_out() {
         let helped = format!("{child}: more parents fast (Succeeded on fast)");
         assert!(more.contains(&helped), "{more}");
     }
+}
+
+#[test]
+fn a_child_whose_parent_brings_nothing_in_time_is_given_another() {
+    let narrow = Config {
+        parents: 1,
+        ..Config::default()
+    };
+    let mut scene = a_slow_and_a_fast_parent(narrow, &["a"]);
+    // A piece takes 40 ms here; four times that is late.
+    let more = scene.pass(seconds(1));
+    assert!(more.contains("a: more parents fast (Succeeded on fast)"), "{more}");
+    assert_eq!(scene.pass(seconds(60)), "", "with a good parent it waits in peace");
+}
+
+#[test]
+fn a_child_that_gets_no_piece_of_its_parent_is_given_another_at_once() {
+    let narrow = Config {
+        parents: 1,
+        ..Config::default()
+    };
+    let mut scene = Scene::of(narrow, &["bad", "good", "a"]);
+    scene.holder("bad");
+    scene.apply(Event::PeerRegistered(Registration {
+        listens: true,
+        ..registration("a")
+    }));
+    scene.started("a");
+    scene.holder("good");
+    assert_eq!(
+        scene.failed_piece("a", "bad"),
+        "a: more parents good (Succeeded on good)"
+    );
+}
+
+#[test]
+fn slow_parents_come_last_and_after_crowds_for_who_joins_them() {
+    let narrow = Config {
+        fan_out: 1,
+        ..Config::default()
+    };
+    let mut scene = a_slow_and_a_fast_parent(narrow, &["a"]);
+    scene.apply(delivered("a", 0, "slow", seconds(4)));
+    scene.finished("a");
+    // `fast` has a child already, `slow` has none: who is new takes what has room.
+    assert_eq!(scene.register("c"), "c: parents slow (Succeeded on slow)");
+    scene.broken("c");
+    scene.finished("b");
+    assert_eq!(scene.register("d"), "d: parents fast (Succeeded on fast)");
+}
+
+#[test]
+fn a_child_that_has_much_of_few_parents_joins_a_crowd() {
+    let narrow = Config {
+        fan_out: 1,
+        parents: 2,
+        ..Config::default()
+    };
+    let mut scene = Scene::of(narrow, &["h", "crowded", "a", "b"]);
+    let greedy = |name: &str| HostFacts {
+        shares: false,
+        ..facts(name)
+    };
+    scene.announce("a", greedy("a"));
+    scene.announce("b", greedy("b"));
+    scene.holder("h");
+    scene.apply(Event::PeerRegistered(Registration {
+        listens: true,
+        ..registration("a")
+    }));
+    scene.started("a");
+    scene.holder("crowded");
+    assert_eq!(scene.register("b"), "b: parents crowded (Succeeded on crowded)");
+    // One piece of four is more than the sixth that one of two parents should have brought.
+    assert_eq!(
+        scene.piece("a", 0, Some("h")),
+        "a: more parents crowded (Succeeded on crowded)"
+    );
 }
 
 #[test]
