@@ -247,6 +247,22 @@ fn slow_parents_come_last_and_after_crowds_for_who_joins_them() {
 }
 
 #[test]
+fn a_slow_parent_with_a_crowd_is_better_than_none() {
+    let narrow = Config {
+        fan_out: 1,
+        ..Config::default()
+    };
+    let mut scene = a_slow_and_a_fast_parent(narrow, &["a"]);
+    scene.apply(delivered("a", 0, "slow", seconds(4)));
+    scene.apply(Event::HostLeft { host: host("fast") });
+    assert_eq!(scene.register("c"), "c: parked (all_busy)");
+    assert_eq!(
+        scene.pass(Config::default().calm),
+        "c: parents slow (Succeeded on slow)"
+    );
+}
+
+#[test]
 fn a_child_that_has_much_of_few_parents_joins_a_crowd() {
     let narrow = Config {
         fan_out: 1,
