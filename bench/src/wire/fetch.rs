@@ -4,6 +4,7 @@ use anyhow::{Context, Result, ensure};
 use dragonfly_testkit::packages::CURL;
 use dragonfly_testkit::place::Place;
 use dragonfly_testkit::process::run;
+use std::process::Command;
 use std::time::Duration;
 
 /// Longer than any fetch here takes.
@@ -30,16 +31,8 @@ pub(super) enum To<'a> {
 
 /// Fetches a URL on a host.
 pub(super) async fn fetch(place: &Place, url: &str, to: To<'_>) -> Result<Fetched> {
-    let mut command = place.command(CURL.1);
-    command.args([
-        "--silent",
-        "--show-error",
-        "--noproxy",
-        "*",
-        "--write-out",
-        TOLD,
-        "--output",
-    ]);
+    let mut command = curl(place);
+    command.arg("--output");
     match to {
         To::Nowhere => command.arg("/dev/null"),
         To::File(path) => command.arg(path),
@@ -55,18 +48,9 @@ pub(super) async fn fetch_all(place: &Place, urls: &[String], at_a_time: u32) ->
         use std::io::Write;
         writeln!(config, "url = \"{url}\"\noutput = \"/dev/null\"")?;
     }
-    let mut command = place.command(CURL.1);
+    let mut command = curl(place);
     command
-        .args([
-            "--silent",
-            "--show-error",
-            "--noproxy",
-            "*",
-            "--write-out",
-            TOLD,
-            "--parallel",
-            "--parallel-max",
-        ])
+        .args(["--parallel", "--parallel-max"])
         .arg(at_a_time.to_string())
         .arg("--config")
         .arg(config.path());
@@ -78,6 +62,13 @@ pub(super) async fn fetch_all(place: &Place, urls: &[String], at_a_time: u32) ->
         urls.len()
     );
     Ok(fetched)
+}
+
+/// On a host, without a proxy, and to tell what [`told`] reads.
+fn curl(place: &Place) -> Command {
+    let mut command = place.command(CURL.1);
+    command.args(["--silent", "--show-error", "--noproxy", "*", "--write-out", TOLD]);
+    command
 }
 
 fn told(line: &str) -> Result<Fetched> {

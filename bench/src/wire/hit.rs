@@ -54,9 +54,7 @@ impl Hit {
         })
         .await?;
         let blob = room.put(1, self.size << 20)?;
-        let [parent, caller] = &room.nodes[..] else {
-            anyhow::bail!("two nodes were asked for");
-        };
+        let (parent, caller) = room.pair()?;
         let beside = room.nginx_on(caller).await?;
         let mut rows = Vec::new();
         for at in [At::Caller, At::Parent, At::Origin] {
@@ -131,9 +129,8 @@ impl Pair<'_> {
         let from = if at == At::Caller { beside } else { &self.room.origin };
         let direct = fetch(&place(self.caller), &from.url(&path), To::Nowhere).await?;
         match at {
-            At::Caller => {
-                fetch(&place(self.caller), &through(&path), To::Nowhere).await?;
-            }
+            // It has kept it since the pair that is not counted.
+            At::Caller => {}
             At::Parent => {
                 self.room.forget(self.blob, [self.caller]).await?;
                 fetch(&place(self.parent), &through(&path), To::Nowhere).await?;

@@ -138,6 +138,14 @@ impl Room {
         self.forget(blob, self.peers()).await
     }
 
+    /// The nodes of a room of two.
+    pub(super) fn pair(&self) -> Result<(&Program, &Program)> {
+        match &self.nodes[..] {
+            [first, second] => Ok((first, second)),
+            nodes => anyhow::bail!("a room of {} nodes", nodes.len()),
+        }
+    }
+
     /// The seed peer, then the nodes.
     pub(super) fn peers(&self) -> impl Iterator<Item = &Program> {
         std::iter::once(&self.seed).chain(&self.nodes)

@@ -40,9 +40,7 @@ impl Small {
             .collect::<Result<_>>()?;
         let direct: Vec<String> = blobs.iter().map(|blob| room.origin.url(&blob.path())).collect();
         let by_peer: Vec<String> = blobs.iter().map(|blob| through(&blob.path())).collect();
-        let [first, second] = &room.nodes[..] else {
-            anyhow::bail!("two nodes were asked for");
-        };
+        let (first, second) = room.pair()?;
         let mut rows = Vec::new();
         for (who, node, urls) in [
             ("nginx, straight", first, &direct),

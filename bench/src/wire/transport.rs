@@ -38,9 +38,7 @@ impl Transport {
         })
         .await?;
         let blob = room.put(1, self.size << 20)?;
-        let [parent, child] = &room.nodes[..] else {
-            anyhow::bail!("two nodes were asked for");
-        };
+        let (parent, child) = room.pair()?;
         fetch(&place(parent), &through(&blob.path()), To::Nowhere).await?;
         room.forget(&blob, [&room.seed]).await?;
         let nginx = room.nginx_on(parent).await?;

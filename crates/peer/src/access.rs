@@ -3,6 +3,7 @@
 //! On the wire every kind of origin has a message of its own; a request has the one that its URL's scheme asks for, and
 //! the others say nothing. It travels as headers do: in the registration, to the seed that fetches in our stead.
 
+use crate::output;
 use dragonfly_api::common::{Download, Hdfs, HuggingFace, ModelScope, ObjectStorage};
 use dragonfly_source::{Access, AccessKey, HubAccess, StoreAccess};
 use secrecy::{ExposeSecret, SecretString};
@@ -103,8 +104,7 @@ pub(crate) async fn read_credential(storage: Option<&mut ObjectStorage>, caller:
     if path.is_empty() || is_text(path) {
         return Ok(());
     }
-    let own = rustix::process::geteuid().as_raw();
-    if caller.is_none_or(|caller| caller != 0 && caller != own) {
+    if !output::may_name_paths(caller) {
         return Err(Status::permission_denied(
             "the daemon reads credentials only for its own user and root; give the file's text (dfget does)",
         ));

@@ -94,11 +94,11 @@ impl DfdaemonDownload for DownloadService {
     }
 
     async fn delete_task(&self, request: Request<DeleteTaskRequest>) -> Result<Response<()>, Status> {
-        self.delete(&request.into_inner().task_id).await
+        self.context.delete(&request.into_inner().task_id).await
     }
 
     async fn delete_local_task(&self, request: Request<DeleteLocalTaskRequest>) -> Result<Response<()>, Status> {
-        self.delete(&request.into_inner().task_id).await
+        self.context.delete(&request.into_inner().task_id).await
     }
 
     async fn delete_host(&self, _: Request<()>) -> Result<Response<()>, Status> {
@@ -191,13 +191,4 @@ fn caller_of<T>(request: &Request<T>) -> Option<u32> {
     let connection = request.extensions().get::<UdsConnectInfo>();
     let credentials = connection.and_then(|info| info.peer_cred);
     credentials.map(|credentials| credentials.uid())
-}
-
-impl DownloadService {
-    async fn delete(&self, task: &str) -> Result<Response<()>, Status> {
-        if !self.context.delete(&task_id(task)?).await? {
-            return Err(Status::not_found("the task is not here"));
-        }
-        Ok(Response::new(()))
-    }
 }

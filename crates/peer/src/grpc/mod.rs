@@ -59,14 +59,17 @@ impl Context {
         self.announcement.identity().ip
     }
 
-    /// Deletes a task here and tells its scheduler. Whether it was here.
-    async fn delete(&self, task: &TaskId) -> Result<bool, Status> {
+    /// Deletes a task here and tells its scheduler.
+    async fn delete(&self, task: &str) -> Result<tonic::Response<()>, Status> {
+        let task = &task_id(task)?;
         let policy = self.storage.pin(task).map(|pin| pin.record().policy);
-        let deleted = self.engine.delete(task).await.map_err(|error| status_of(&error))?;
-        if deleted && let Err(status) = self.cluster.deleted(task, &policy.unwrap_or_default()).await {
+        if !self.engine.delete(task).await.map_err(|error| status_of(&error))? {
+            return Err(Status::not_found("the task is not here"));
+        }
+        if let Err(status) = self.cluster.deleted(task, &policy.unwrap_or_default()).await {
             tracing::debug!(task.id = %task, %status, "the scheduler was not told of the deletion");
         }
-        Ok(deleted)
+        Ok(tonic::Response::new(()))
     }
 }
 

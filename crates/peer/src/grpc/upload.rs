@@ -144,11 +144,7 @@ impl DfdaemonUpload for UploadService {
     }
 
     async fn delete_task(&self, request: Request<DeleteTaskRequest>) -> Result<Response<()>, Status> {
-        let task = task_id(&request.into_inner().task_id)?;
-        if !self.context.delete(&task).await? {
-            return Err(Status::not_found("the task is not here"));
-        }
-        Ok(Response::new(()))
+        self.context.delete(&request.into_inner().task_id).await
     }
 
     async fn sync_pieces(
