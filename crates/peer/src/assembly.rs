@@ -141,8 +141,3 @@ pub(crate) fn settings(config: &Config) -> Result<Settings, BuildError> {
         peer_tls: config.upload.client_tls.as_ref().map(ClientTls::load).transpose()?,
     })
 }
-
-/// A rate that the configuration has checked to be above zero.
-pub(crate) fn rate(per_second: u32) -> NonZeroU32 {
-    NonZeroU32::new(per_second).unwrap_or(NonZeroU32::MIN)
-}

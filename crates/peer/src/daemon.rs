@@ -1,6 +1,6 @@
 //! The peer as a program: reserves everything, runs, and ends in order.
 
-use crate::assembly::{announcement, evictor, open_storage, piece_server, proxy, rate, settings, sources, transfer};
+use crate::assembly::{announcement, evictor, open_storage, piece_server, proxy, settings, sources, transfer};
 use crate::cluster;
 use crate::cluster::{Cluster, Neighbours};
 use crate::config::Config;
@@ -22,7 +22,6 @@ use dragonfly_source as source;
 use dragonfly_storage as storage;
 use dragonfly_transfer::PieceServer;
 use std::net::SocketAddr;
-use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -152,8 +151,8 @@ pub struct Peer {
 
 #[derive(Clone, Copy)]
 struct ServiceLimits {
-    local: NonZeroU32,
-    upload: NonZeroU32,
+    local: Limits,
+    upload: Limits,
 }
 
 impl Peer {
@@ -207,8 +206,8 @@ impl Peer {
             evictor: evictor(&config, &context, metrics.clone()),
             context: Arc::new(context),
             limits: ServiceLimits {
-                local: rate(config.download.request_rate),
-                upload: rate(config.upload.request_rate),
+                local: config.download.limits,
+                upload: config.upload.limits,
             },
             ready: Ready::new(),
             sever: CancellationToken::new(),
@@ -270,7 +269,7 @@ impl Peer {
         let Peer { servers, sockets, .. } = self;
         let cancel = servers.cancel_token();
         let limits = self.limits;
-        let local = grpc::server(Limits::per_second(limits.local))
+        let local = grpc::server(limits.local)
             .add_service(health())
             .add_service(
                 DfdaemonDownloadServer::new(DownloadService::new(self.context.clone()))
@@ -287,7 +286,7 @@ impl Peer {
             Some(_) => AdmitLayer::everybody(),
             None => AdmitLayer::by_address(self.neighbours, self.metrics),
         };
-        let mut server = grpc::server(Limits::per_second(limits.upload)).layer(admit);
+        let mut server = grpc::server(limits.upload).layer(admit);
         if let Some(tls) = &self.upload_tls {
             server = server.tls_config(tls.tonic()).map_err(RunError::Tls)?;
         }

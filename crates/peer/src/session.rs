@@ -8,7 +8,7 @@ use dragonfly_api::scheduler::announce_peer_request::Request;
 use dragonfly_api::scheduler::announce_peer_response::Response;
 use dragonfly_api::{LISTENS, PATIENT, PeerIds, common, errordetails, kept, scheduler as wire};
 use dragonfly_model::{PeerId, PieceNumber, TrafficType};
-use dragonfly_service::telemetry;
+use dragonfly_service::{grpc, telemetry};
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 use futures::{FutureExt, StreamExt, TryStreamExt};
@@ -29,8 +29,6 @@ const SEND_TIMEOUT: Duration = Duration::from_secs(10);
 const FIRST_ANSWER: Duration = Duration::from_secs(120);
 /// How long the server may take to end the call after the last word.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
-/// Longest delay before a retry that is taken from a scheduler's word.
-const MAX_RETRY_DELAY: Duration = Duration::from_secs(30);
 
 /// Why a conversation ended before its end.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -366,43 +364,10 @@ impl Error {
             // What our scheduler says of a host, and any of a task that nobody has; to announce this host helps in one case.
             Code::FailedPrecondition if kind != Kind::Standard => Error::UnknownHost,
             Code::ResourceExhausted => Error::Overloaded {
-                retry_after: retry_after(status),
+                retry_after: grpc::retry_after(status),
             },
             Code::PermissionDenied => Error::Forbidden(status.message().to_owned()),
             code => Error::Lost(format!("{code:?}: {}", status.message())),
         }
-    }
-}
-
-/// How long an overloaded server asks to be left alone: gRPC's pushback in milliseconds, or HTTP's in seconds.
-fn retry_after(status: &Status) -> Option<Duration> {
-    let number = |key: &str| -> Option<u64> { status.metadata().get(key)?.to_str().ok()?.trim().parse().ok() };
-    let delay = number("grpc-retry-pushback-ms")
-        .map(Duration::from_millis)
-        .or_else(|| number("retry-after").map(Duration::from_secs));
-    delay.map(|delay| delay.min(MAX_RETRY_DELAY))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_schedulers_wish_to_be_left_alone_is_honoured_within_reason() {
-        let overloaded = |key: &'static str, value: &'static str| {
-            let mut status = Status::resource_exhausted("later");
-            status.metadata_mut().insert(key, value.parse().unwrap());
-            match Error::of(&status, Kind::Standard) {
-                Error::Overloaded { retry_after } => retry_after,
-                other => panic!("{other}"),
-            }
-        };
-        assert_eq!(
-            overloaded("grpc-retry-pushback-ms", "250"),
-            Some(Duration::from_millis(250))
-        );
-        assert_eq!(overloaded("retry-after", "2"), Some(Duration::from_secs(2)));
-        assert_eq!(overloaded("retry-after", "86400"), Some(MAX_RETRY_DELAY));
-        assert_eq!(overloaded("retry-after", "soon"), None);
     }
 }

@@ -9,10 +9,12 @@ pub use proxy::{BasicAuth, MitmCa, Proxy, RegistryMirror, Rule};
 pub use raw::*;
 
 use dragonfly_service::config::{Error, Problems};
+use dragonfly_service::grpc::Limits;
 use dragonfly_service::tls;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use ipnet::IpNet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -102,8 +104,8 @@ pub struct Schedulers {
 pub struct DownloadConfig {
     /// The unix socket of the local API.
     pub socket: PathBuf,
-    /// Requests per second on it.
-    pub request_rate: u32,
+    /// How many are answered on it.
+    pub limits: Limits,
     /// Bytes per second from peers.
     pub bandwidth: u64,
     /// Bytes per second from origins.
@@ -123,8 +125,8 @@ pub struct UploadConfig {
     pub grpc: SocketAddr,
     /// The piece service.
     pub pieces: SocketAddr,
-    /// Requests per second on gRPC.
-    pub request_rate: u32,
+    /// How many are answered on gRPC.
+    pub limits: Limits,
     /// Certificates of the gRPC service.
     pub server_tls: Option<tls::Files>,
     /// Certificates for calling other peers.
@@ -291,11 +293,14 @@ fn download(raw: &Raw, problems: &mut Problems) -> DownloadConfig {
         &download.protocol,
         "use tcp",
     );
-    let rate = download.server.request_rate_limit;
-    problems.require(rate > 0, "download.server.requestRateLimit", rate, "use 1 or more");
+    let server = &download.server;
     DownloadConfig {
-        socket: download.server.socket_path.clone(),
-        request_rate: rate,
+        socket: server.socket_path.clone(),
+        limits: limits(
+            "download.server",
+            (server.request_rate_limit, server.request_buffer_size),
+            problems,
+        ),
         bandwidth: download.bandwidth_limit.as_u64(),
         source_bandwidth: download.back_to_source_bandwidth_limit.as_u64(),
         piece_timeout: download.piece_timeout,
@@ -304,14 +309,27 @@ fn download(raw: &Raw, problems: &mut Problems) -> DownloadConfig {
     }
 }
 
+/// What a gRPC server grants: so many requests in a second, and so many that wait for their turn.
+fn limits(section: &str, (rate, waiting): (u32, u32), problems: &mut Problems) -> Limits {
+    let per_second = NonZeroU32::new(rate);
+    let key = format!("{section}.requestRateLimit");
+    problems.require(per_second.is_some(), &key, rate, "use 1 or more");
+    Limits {
+        waiting,
+        ..Limits::per_second(per_second.unwrap_or(NonZeroU32::MIN))
+    }
+}
+
 fn upload(raw: &Raw, problems: &mut Problems, any: IpAddr) -> UploadConfig {
     let (server, client) = (&raw.upload.server, &raw.upload.client);
-    let rate = server.request_rate_limit;
-    problems.require(rate > 0, "upload.server.requestRateLimit", rate, "use 1 or more");
     UploadConfig {
         grpc: SocketAddr::new(server.ip.unwrap_or(any), server.port),
         pieces: SocketAddr::new(raw.storage.server.ip.unwrap_or(any), raw.storage.server.tcp_port),
-        request_rate: rate,
+        limits: limits(
+            "upload.server",
+            (server.request_rate_limit, server.request_buffer_size),
+            problems,
+        ),
         server_tls: tls_files("upload.server", [&server.ca_cert, &server.cert, &server.key], problems),
         client_tls: tls_files("upload.client", [&client.ca_cert, &client.cert, &client.key], problems),
         disable_shared: raw.upload.disable_shared,

@@ -124,8 +124,8 @@ config_section! {
     DownloadServer {
         /// Path of the socket.
         socket_path: PathBuf = PathBuf::from("/var/run/dragonfly/dfdaemon.sock"),
-        /// Requests per second.
-        request_rate_limit: u32 = 400,
+        /// Requests per second. A small file takes three.
+        request_rate_limit: u32 = 4000,
         /// Requests that may wait for the rate.
         #[serde(alias = "requestbufferSize")]
         request_buffer_size: u32 = 50,
@@ -159,8 +159,8 @@ config_section! {
         cert: Option<PathBuf> = None,
         /// Key of the certificate.
         key: Option<PathBuf> = None,
-        /// Requests per second.
-        request_rate_limit: u32 = 400,
+        /// Requests per second. A small file takes three.
+        request_rate_limit: u32 = 4000,
         /// Requests that may wait for the rate.
         #[serde(alias = "requestbufferSize")]
         request_buffer_size: u32 = 50,

@@ -9,6 +9,8 @@ use std::num::NonZeroU32;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tonic::Status;
 use tonic::metadata::MetadataValue;
 use tower::{Layer, Service};
@@ -22,6 +24,9 @@ const RETRY_PUSHBACK: &str = "grpc-retry-pushback-ms";
 /// When that is: at different times, so that they don't come together again.
 const COME_AGAIN_MILLIS: std::ops::Range<u64> = 250..1250;
 
+/// Longest pause that a caller lets itself be told.
+const MAX_RETRY_DELAY: Duration = Duration::from_secs(30);
+
 /// Longest request id that is taken over from a caller, in bytes.
 const MAX_REQUEST_ID: usize = 128;
 
@@ -31,16 +36,55 @@ const HEALTH: &str = "/grpc.health.v1.Health/";
 /// Calls that bring traces.
 const OTLP: &str = "/opentelemetry.proto.collector.";
 
+/// The rate at which calls are let in, and the places in front of it.
+#[derive(Debug)]
+struct Gate {
+    rate: DefaultDirectRateLimiter,
+    places: Arc<Semaphore>,
+}
+
+/// How a call comes in.
+enum Entry {
+    Free,
+    /// When the rate allows it.
+    Waiting(OwnedSemaphorePermit),
+    Refused,
+}
+
+impl Gate {
+    fn enter(&self) -> Entry {
+        if self.rate.check().is_ok() {
+            return Entry::Free;
+        }
+        self.places
+            .clone()
+            .try_acquire_owned()
+            .map_or(Entry::Refused, Entry::Waiting)
+    }
+}
+
+/// How long a refused caller is asked to stay away, if it was told: gRPC's pushback in milliseconds, or HTTP's in seconds.
+pub fn retry_after(status: &Status) -> Option<Duration> {
+    let number = |key: &str| -> Option<u64> { status.metadata().get(key)?.to_str().ok()?.trim().parse().ok() };
+    let delay = number(RETRY_PUSHBACK)
+        .map(Duration::from_millis)
+        .or_else(|| number("retry-after").map(Duration::from_secs));
+    delay.map(|delay| delay.min(MAX_RETRY_DELAY))
+}
+
 /// Makes [`Guard`]s that share one rate.
 #[derive(Debug, Clone)]
 pub struct GuardLayer {
-    rate: Arc<DefaultDirectRateLimiter>,
+    gate: Arc<Gate>,
 }
 
 impl GuardLayer {
-    pub(super) fn new(requests_per_second: NonZeroU32) -> Self {
+    pub(super) fn new(requests_per_second: NonZeroU32, waiting: usize) -> Self {
         Self {
-            rate: Arc::new(RateLimiter::direct(Quota::per_second(requests_per_second))),
+            gate: Arc::new(Gate {
+                rate: RateLimiter::direct(Quota::per_second(requests_per_second)),
+                places: Arc::new(Semaphore::new(waiting.min(Semaphore::MAX_PERMITS))),
+            }),
         }
     }
 }
@@ -51,7 +95,7 @@ impl<S> Layer<S> for GuardLayer {
     fn layer(&self, inner: S) -> Guard<S> {
         Guard {
             inner,
-            rate: self.rate.clone(),
+            gate: self.gate.clone(),
         }
     }
 }
@@ -60,14 +104,15 @@ impl<S> Layer<S> for GuardLayer {
 #[derive(Debug, Clone)]
 pub struct Guard<S> {
     inner: S,
-    rate: Arc<DefaultDirectRateLimiter>,
+    gate: Arc<Gate>,
 }
 
 impl<S, B, R> Service<Request<B>> for Guard<S>
 where
-    S: Service<Request<B>, Response = Response<R>>,
+    S: Service<Request<B>, Response = Response<R>> + Clone + Send + 'static,
     S::Future: Send + 'static,
     S::Error: Send + 'static,
+    B: Send + 'static,
     R: Default + Send + 'static,
 {
     type Response = Response<R>;
@@ -78,41 +123,77 @@ where
         self.inner.poll_ready(context)
     }
 
-    fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        let method = request.uri().path().to_owned();
-        if !method.starts_with(HEALTH) && self.rate.check().is_err() {
-            tracing::debug!(rpc.method = method, "refused a request above the rate limit");
-            let mut status = Status::resource_exhausted("the request rate limit is reached; retry later");
-            let millis = rand::random_range(COME_AGAIN_MILLIS);
-            status
-                .metadata_mut()
-                .insert(RETRY_PUSHBACK, MetadataValue::from(millis));
-            return futures::future::ready(Ok(status.into_http())).boxed();
-        }
-        let id = request_id(request.headers());
-        request.headers_mut().insert(REQUEST_ID, id.clone());
-        let traced = traced(&method, request.headers());
-        let span = tracing::debug_span!("rpc", rpc.method = method, request.id = ?id);
-        let call = {
-            let _entered = (span.enter(), traced.enter());
-            std::panic::catch_unwind(AssertUnwindSafe(|| self.inner.call(request)))
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let entry = match request.uri().path().starts_with(HEALTH) {
+            true => Entry::Free,
+            false => self.gate.enter(),
         };
-        async move {
-            let outcome = match call {
-                Ok(future) => AssertUnwindSafe(future).catch_unwind().await,
-                Err(panic) => Err(panic),
-            };
-            let mut response = outcome.unwrap_or_else(|_| {
-                tracing::error!(rpc.method = method, "a call panicked");
-                Ok(Status::internal("the server failed; its log says more").into_http())
-            })?;
-            response.headers_mut().insert(REQUEST_ID, id);
-            Ok(response)
+        match entry {
+            Entry::Free => named(&mut self.inner, request),
+            Entry::Waiting(place) => {
+                // The one that was asked whether it is ready is the one to be called.
+                let fresh = self.inner.clone();
+                let mut inner = std::mem::replace(&mut self.inner, fresh);
+                let gate = self.gate.clone();
+                async move {
+                    gate.rate.until_ready().await;
+                    drop(place);
+                    named(&mut inner, request).await
+                }
+                .boxed()
+            }
+            Entry::Refused => {
+                tracing::debug!(
+                    rpc.method = request.uri().path(),
+                    "refused a request above the rate limit"
+                );
+                futures::future::ready(Ok(refusal().into_http())).boxed()
+            }
         }
-        .instrument(traced)
-        .instrument(span)
-        .boxed()
     }
+}
+
+fn refusal() -> Status {
+    let mut status = Status::resource_exhausted("the request rate limit is reached; retry later");
+    let millis = rand::random_range(COME_AGAIN_MILLIS);
+    status
+        .metadata_mut()
+        .insert(RETRY_PUSHBACK, MetadataValue::from(millis));
+    status
+}
+
+/// Calls with an id and a span, and stays alive whatever it does.
+fn named<S, B, R>(inner: &mut S, mut request: Request<B>) -> BoxFuture<'static, Result<Response<R>, S::Error>>
+where
+    S: Service<Request<B>, Response = Response<R>>,
+    S::Future: Send + 'static,
+    S::Error: Send + 'static,
+    R: Default + Send + 'static,
+{
+    let method = request.uri().path().to_owned();
+    let id = request_id(request.headers());
+    request.headers_mut().insert(REQUEST_ID, id.clone());
+    let traced = traced(&method, request.headers());
+    let span = tracing::debug_span!("rpc", rpc.method = method, request.id = ?id);
+    let call = {
+        let _entered = (span.enter(), traced.enter());
+        std::panic::catch_unwind(AssertUnwindSafe(|| inner.call(request)))
+    };
+    async move {
+        let outcome = match call {
+            Ok(future) => AssertUnwindSafe(future).catch_unwind().await,
+            Err(panic) => Err(panic),
+        };
+        let mut response = outcome.unwrap_or_else(|_| {
+            tracing::error!(rpc.method = method, "a call panicked");
+            Ok(Status::internal("the server failed; its log says more").into_http())
+        })?;
+        response.headers_mut().insert(REQUEST_ID, id);
+        Ok(response)
+    }
+    .instrument(traced)
+    .instrument(span)
+    .boxed()
 }
 
 /// The span of a call whose caller traces it: the call until its first word. Others would each be a trace of one span.
@@ -143,7 +224,7 @@ mod tests {
     use tower::{ServiceExt, service_fn};
 
     fn layer(rate: u32) -> GuardLayer {
-        GuardLayer::new(NonZeroU32::new(rate).unwrap())
+        GuardLayer::new(NonZeroU32::new(rate).unwrap(), 0)
     }
 
     fn request(method: &str) -> Request<()> {
@@ -189,6 +270,32 @@ mod tests {
         let wait: u64 = second.headers()[RETRY_PUSHBACK].to_str().unwrap().parse().unwrap();
         assert!(COME_AGAIN_MILLIS.contains(&wait));
         assert_eq!(code(&health), Code::Ok);
+    }
+
+    #[tokio::test]
+    async fn some_wait_for_the_rate_before_the_rest_is_refused() {
+        let layer = GuardLayer::new(NonZeroU32::new(1).unwrap(), 1);
+        let service = layer.layer(service_fn(echo));
+        let first = service.clone().oneshot(request("/a")).await.unwrap();
+        let mut waiting = std::pin::pin!(service.clone().oneshot(request("/a")));
+        assert!(futures::poll!(&mut waiting).is_pending());
+        let third = service.oneshot(request("/a")).await.unwrap();
+        assert_eq!(code(&first), Code::Ok);
+        assert_eq!(code(&third), Code::ResourceExhausted);
+        assert_eq!(code(&waiting.await.unwrap()), Code::Ok);
+    }
+
+    #[test]
+    fn a_servers_wish_to_be_left_alone_is_honoured_within_reason() {
+        let wish = |key: &'static str, value: &'static str| {
+            let mut status = Status::resource_exhausted("later");
+            status.metadata_mut().insert(key, value.parse().unwrap());
+            retry_after(&status)
+        };
+        assert_eq!(wish(RETRY_PUSHBACK, "250"), Some(Duration::from_millis(250)));
+        assert_eq!(wish("retry-after", "2"), Some(Duration::from_secs(2)));
+        assert_eq!(wish("retry-after", "86400"), Some(MAX_RETRY_DELAY));
+        assert_eq!(wish("retry-after", "soon"), None);
     }
 
     #[tokio::test]

@@ -8,7 +8,7 @@ mod incoming;
 
 pub use connect::{ConnectError, Timeouts, connect, connect_lazy, connect_unix};
 pub use follow::follow;
-pub use guard::{Guard, GuardLayer, REQUEST_ID};
+pub use guard::{Guard, GuardLayer, REQUEST_ID, retry_after};
 pub use incoming::{Accept, Conn, incoming};
 
 use std::num::NonZeroU32;
@@ -22,8 +22,10 @@ pub const MAX_MESSAGE_BYTES: usize = 80 << 20;
 /// What a server grants.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// Requests per second over all connections, with as many at once; more are answered RESOURCE_EXHAUSTED.
+    /// Requests per second over all connections, with as many at once.
     pub requests_per_second: NonZeroU32,
+    /// Requests that may wait for the rate; more are answered RESOURCE_EXHAUSTED.
+    pub waiting: u32,
     /// Calls at a time on one connection.
     pub streams_per_connection: u32,
     /// Time after which a silent connection is asked whether it lives.
@@ -31,10 +33,11 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// The usual limits with this request rate.
+    /// The usual limits with this request rate, for which nobody waits.
     pub fn per_second(requests: NonZeroU32) -> Self {
         Self {
             requests_per_second: requests,
+            waiting: 0,
             streams_per_connection: 1024,
             keepalive: Duration::from_secs(30),
         }
@@ -43,7 +46,7 @@ impl Limits {
 
 /// The layer that limits calls, names them and catches their panics.
 pub fn limits(limits: Limits) -> GuardLayer {
-    GuardLayer::new(limits.requests_per_second)
+    GuardLayer::new(limits.requests_per_second, limits.waiting as usize)
 }
 
 /// A server with the limits and frame sizes of this project; the caller adds services (with

@@ -17,10 +17,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::mpsc;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::{CancellationToken, DropGuard};
-use tonic::Status;
 use tonic::transport::Channel;
+use tonic::{Code, Status};
 
 /// Set in the answer to `SyncPieces` by parents whose piece service takes many requests per connection.
 pub(crate) const PIECE_REUSE: &str = "dragonfly-piece-reuse";
@@ -301,7 +301,20 @@ impl Follower {
         }
     }
 
+    /// Asks, again and again while the parent has too much to do and says when to come again.
     async fn ask(&self, request: SyncPiecesRequest) -> Result<tonic::Response<Pieces>, Status> {
+        loop {
+            match self.ask_once(request.clone()).await {
+                Err(status) if status.code() == Code::ResourceExhausted => {
+                    let pause = grpc::retry_after(&status).ok_or(status)?;
+                    sleep(pause).await;
+                }
+                outcome => return outcome,
+            }
+        }
+    }
+
+    async fn ask_once(&self, request: SyncPiecesRequest) -> Result<tonic::Response<Pieces>, Status> {
         let mut client = self.client.clone();
         if self.is_kept {
             let told = client.sync_persistent_cache_pieces(kept::pieces_asked(request)).await?;
