@@ -80,6 +80,34 @@ async fn small_content_is_shared_too() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_is_sent_away_by_a_busy_parent_comes_again_instead_of_giving_it_up() {
+    let scheduler = TestScheduler::start().await;
+    let of = [scheduler.addr];
+    let busy = Options {
+        // The scheduler's call is the one that it takes in this second.
+        change: |raw| {
+            raw.upload.server.request_rate_limit = 1;
+            raw.upload.server.request_buffer_size = 0;
+        },
+        ..Options::seed("seed").of(&of)
+    };
+    let seed = TestPeer::start(busy).await;
+    let child = TestPeer::start(Options::peer("child").of(&of)).await;
+    scheduler.has_hosts(2).await;
+    let origin = Origin::start().unwrap();
+    let content = Content::new(6, 64 * 1024);
+    let url = origin.put("/small", Resource::file(content));
+    assert!(child.get_url(&url).await.unwrap() == content.bytes(0, 64 * 1024));
+    assert_eq!(origin.served("/small").unwrap().bytes, content.length());
+    let words = scheduler.read(|book| book.words.clone());
+    assert!(!words.iter().any(|word| word.contains("Reschedule")), "{words:#?}");
+    for peer in [child, seed] {
+        peer.stop().await;
+    }
+    scheduler.kill().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_content_without_length_travels_by_the_seed() {
     let swarm = Swarm::start().await;
     let origin = Origin::start().unwrap();
