@@ -15,7 +15,6 @@ use dragonfly_storage::{self as storage, Storage};
 use dragonfly_transfer::{ClientConfig, PieceClient, PieceServer, RateLimit, ServerConfig, Transfer};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
-use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
