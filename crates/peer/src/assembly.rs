@@ -9,6 +9,7 @@ use crate::grpc::Context;
 use crate::identity::Identity;
 use crate::metrics::Metrics;
 use crate::proxy::{self, Proxy};
+use crate::room::Room;
 use dragonfly_service::tls::ClientTls;
 use dragonfly_source::{self as source, EgressPolicy, Sources};
 use dragonfly_storage::{self as storage, Storage};
@@ -49,14 +50,14 @@ pub(crate) fn proxy(
     Proxy::new(settings, context.engine.clone(), sources, &metrics)
 }
 
-pub(crate) fn evictor(config: &Config, context: &Context, metrics: Metrics) -> Evictor {
+pub(crate) fn evictor(config: &Config, context: &Context, (room, metrics): (Arc<Room>, Metrics)) -> Evictor {
     Evictor {
         policy: config.gc.clone(),
         storage: context.storage.clone(),
         engine: context.engine.clone(),
         cluster: context.cluster.clone(),
+        room,
         metrics,
-        dir: config.storage.dir.clone(),
     }
 }
 

@@ -9,6 +9,7 @@ use crate::gc::Evictor;
 use crate::grpc::{AdmitLayer, Context, DownloadService, ImportService, UploadService, severable};
 use crate::metrics::Metrics;
 use crate::proxy::{Error as ProxyError, Proxy};
+use crate::room::{Promises, Room};
 use crate::sockets::Sockets;
 use dragonfly_api::dfdaemon::dfdaemon_download_server::DfdaemonDownloadServer;
 use dragonfly_api::dfdaemon::dfdaemon_upload_server::DfdaemonUploadServer;
@@ -176,6 +177,14 @@ impl Peer {
         let registry = dragonfly_service::Metrics::new();
         let metrics = Metrics::new(&registry);
         let (servers, downloads) = (workers(), workers());
+        let room = Arc::new(Room {
+            quota: config.gc.quota,
+            storage: storage.clone(),
+            cluster: cluster.clone(),
+            metrics: metrics.clone(),
+            workers: downloads.clone(),
+            promised: Promises::default(),
+        });
         let engine = Engine::new(Parts {
             identity: announcement.identity().clone(),
             storage: storage.clone(),
@@ -185,6 +194,7 @@ impl Peer {
             neighbours: neighbours.clone(),
             workers: downloads.clone(),
             metrics: metrics.clone(),
+            room: room.clone(),
             settings: settings(&config)?,
         });
         let context = Context {
@@ -203,7 +213,7 @@ impl Peer {
         Ok(Peer {
             proxy: proxy(&config, &context, sources, &registry)?,
             pieces,
-            evictor: evictor(&config, &context, metrics.clone()),
+            evictor: evictor(&config, &context, (room, metrics.clone())),
             context: Arc::new(context),
             limits: ServiceLimits {
                 local: config.download.limits,

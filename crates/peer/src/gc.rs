@@ -1,13 +1,14 @@
-//! Eviction: tasks that nobody used for long, and the least recently used ones when room is needed. Whole tasks only,
-//! and none that is being downloaded or that this host is obliged to keep. What the cluster keeps goes when its time is over,
-//! obliged or not.
+//! Eviction by the clock: tasks that nobody used for long, and the least recently used ones above a mark, so that there is room
+//! before it is needed (what is needed at once, [`Room`] makes). What the cluster keeps goes when its time is over, obliged or
+//! not.
 
 use crate::cluster::Cluster;
 use crate::config::Eviction;
 use crate::engine::Engine;
 use crate::metrics::Metrics;
+use crate::room::{self, Room};
 use dragonfly_storage::{Storage, TaskRecord};
-use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 /// How often it is looked for kept tasks whose time is over.
@@ -19,8 +20,8 @@ pub(crate) struct Evictor {
     pub(crate) storage: Storage,
     pub(crate) engine: Engine,
     pub(crate) cluster: Cluster,
+    pub(crate) room: Arc<Room>,
     pub(crate) metrics: Metrics,
-    pub(crate) dir: PathBuf,
 }
 
 impl Evictor {
@@ -46,22 +47,29 @@ impl Evictor {
     }
 
     async fn evict(&self) {
-        let (old, rest) = by_age(self.idle_tasks(), SystemTime::now(), &self.policy);
+        let idle = self.room.idle(|task| self.engine.running(task).is_some());
+        let (old, rest) = by_age(idle, SystemTime::now(), &self.policy);
+        let mut evicted = Vec::new();
         for task in old {
-            self.remove(&task, "it is old").await;
+            if self.room.evict(&task, "it is old").await {
+                evicted.push(task);
+            }
         }
-        let Some((used, quota)) = self.room() else {
-            return;
-        };
-        let mut excess = excess(used, quota, &self.policy);
+        let mut excess = self
+            .room
+            .bounds()
+            .map_or(0, |(used, quota)| excess(used, quota, &self.policy));
         for task in rest {
             if excess == 0 {
-                return;
+                break;
             }
-            if self.remove(&task, "room is needed").await {
-                excess = excess.saturating_sub(task.content_length.unwrap_or(0));
+            let held = self.storage.bytes_of(&task.id);
+            if self.room.evict(&task, "room is needed").await {
+                excess = excess.saturating_sub(held);
+                evicted.push(task);
             }
         }
+        room::tell(self.cluster.clone(), evicted).await;
     }
 
     /// Ends what the cluster keeps no longer.
@@ -79,45 +87,6 @@ impl Evictor {
             }
         }
     }
-
-    fn idle_tasks(&self) -> Vec<TaskRecord> {
-        let mut tasks = self.storage.list();
-        tasks.retain(|task| !must_stay(task) && self.engine.running(&task.id).is_none());
-        tasks
-    }
-
-    /// Bytes in use and bytes that may be. Without a quota that is what the file system would leave us if it were free of
-    /// ours: what others fill it with is no reason to throw everything away.
-    fn room(&self) -> Option<(u64, u64)> {
-        let used = self.storage.usage().content_bytes;
-        if let Some(quota) = self.policy.quota {
-            return Some((used, quota));
-        }
-        let stat = rustix::fs::statvfs(&self.dir).ok()?;
-        Some((used, used.saturating_add(stat.f_bavail.saturating_mul(stat.f_frsize))))
-    }
-
-    async fn remove(&self, task: &TaskRecord, reason: &str) -> bool {
-        match self.storage.remove(&task.id).await {
-            Ok(removed) => {
-                tracing::info!(task.id = %task.id, reason, "evicted");
-                self.metrics.evicted();
-                if let Err(status) = self.cluster.deleted(&task.id, &task.policy).await {
-                    tracing::debug!(task.id = %task.id, %status, "the scheduler was not told of the eviction");
-                }
-                removed
-            }
-            Err(error) => {
-                tracing::warn!(task.id = %task.id, %error, "can't evict");
-                false
-            }
-        }
-    }
-}
-
-/// Whether this host is obliged to keep the task. What it has a part of only, nobody counts on.
-fn must_stay(task: &TaskRecord) -> bool {
-    task.is_finished() && task.policy.replica().is_some_and(|replica| replica.obliged)
 }
 
 /// The tasks that are too old, and the others, least recently used first.
@@ -141,7 +110,7 @@ fn excess(used: u64, quota: u64, policy: &Eviction) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use dragonfly_model::{Policy, Replica, TaskId};
+    use dragonfly_model::{Policy, TaskId};
     use dragonfly_storage::TaskState;
 
     fn policy() -> Eviction {
@@ -188,26 +157,6 @@ mod tests {
         };
         assert_eq!(ids(&old), ["b"]);
         assert_eq!(ids(&rest), ["c", "a", "d"]);
-    }
-
-    #[test]
-    fn what_this_host_is_obliged_to_keep_stays_until_its_time_is_over() {
-        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1000);
-        let kept = |obliged| TaskRecord {
-            policy: Policy::PersistentCache(Replica {
-                peer: "peer-1".parse().unwrap(),
-                obliged,
-                ends_at: now,
-            }),
-            ..task("a", now)
-        };
-        assert!(must_stay(&kept(true)) && !must_stay(&kept(false)) && !must_stay(&task("a", now)));
-        let half = TaskRecord {
-            state: TaskState::Partial,
-            ..kept(true)
-        };
-        assert!(!must_stay(&half));
-        assert!(kept(true).policy.has_ended(now) && !kept(true).policy.has_ended(now - Duration::from_millis(1)));
     }
 
     #[test]

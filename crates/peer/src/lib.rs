@@ -17,6 +17,7 @@ mod identity;
 mod metrics;
 mod output;
 pub mod proxy;
+mod room;
 mod session;
 mod sockets;
 

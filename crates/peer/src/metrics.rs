@@ -72,6 +72,7 @@ pub(crate) struct Metrics {
     storage_bytes: Gauge<u64, AtomicU64>,
     storage_tasks: Gauge<u64, AtomicU64>,
     evicted: Counter,
+    lacked_room: Counter,
     refused: Counter,
     blocked: Family<TypeLabels, Counter>,
 }
@@ -87,6 +88,7 @@ impl Metrics {
             storage_bytes: Gauge::default(),
             storage_tasks: Gauge::default(),
             evicted: Counter::default(),
+            lacked_room: Counter::default(),
             refused: Counter::default(),
             blocked: Family::default(),
         };
@@ -119,6 +121,11 @@ impl Metrics {
         );
         client.register("storage_tasks", "Tasks on the disk", metrics.storage_tasks.clone());
         client.register("evicted_task", "Tasks that were evicted", metrics.evicted.clone());
+        client.register(
+            "lacked_room",
+            "Contents that were not kept since there was no room on the disk and none could be made",
+            metrics.lacked_room.clone(),
+        );
         client.register(
             "refused_stranger",
             "Calls from hosts that no scheduler of the cluster has named",
@@ -173,6 +180,10 @@ impl Metrics {
 
     pub(crate) fn evicted(&self) {
         self.evicted.inc();
+    }
+
+    pub(crate) fn lacked_room(&self) {
+        self.lacked_room.inc();
     }
 
     pub(crate) fn blocked(&self) {

@@ -141,6 +141,16 @@ impl Storage {
         }
     }
 
+    /// Bytes of a task that are present; 0 if it isn't here.
+    pub fn bytes_of(&self, id: &TaskId) -> u64 {
+        self.shared.task(id).map_or(0, |task| task.bytes())
+    }
+
+    /// Bytes that the file system still takes of content, with what the metadata store needs left over.
+    pub fn available(&self) -> Result<u64, Error> {
+        Ok(self.shared.content.available()?.saturating_sub(self.shared.reserve))
+    }
+
     /// Records when tasks were last used (see [`Pin::touch`]), and puts all records on the disk, so that a power failure
     /// forgets none from before. Call it now and then.
     pub async fn flush(&self) -> Result<(), Error> {

@@ -1,5 +1,6 @@
 //! Why the engine could not deliver.
 
+use crate::room::NoRoom;
 use dragonfly_source as source;
 use dragonfly_storage as storage;
 use dragonfly_transfer as transfer;
@@ -25,6 +26,9 @@ pub enum Error {
     /// The bytes that arrived are not those that the content's name promises. They were thrown away.
     #[error("the content does not match the digest it is named by")]
     DigestMismatch,
+    /// Our own disk has no room for it.
+    #[error(transparent)]
+    NoRoom(#[from] NoRoom),
     /// Our own disk or index failed.
     #[error("the local storage failed")]
     Storage(#[source] Arc<storage::Error>),
@@ -76,6 +80,10 @@ impl Error {
             Error::DigestMismatch => StatusCode::BAD_GATEWAY,
             Error::Timeout(_) => StatusCode::GATEWAY_TIMEOUT,
             Error::ShuttingDown => StatusCode::SERVICE_UNAVAILABLE,
+            Error::NoRoom(_) => StatusCode::INSUFFICIENT_STORAGE,
+            Error::Storage(error) if matches!(**error, storage::Error::DiskFull { .. }) => {
+                StatusCode::INSUFFICIENT_STORAGE
+            }
             Error::Storage(_) | Error::Transfer(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }

@@ -95,6 +95,8 @@ impl Engine {
             task: import.task_id.clone(),
             peer: ended.lease.shared.peer.clone(),
         };
+        let claimed = self.inner.claim(&import.task_id, import.content_length).await;
+        let _claim = claimed.map_err(EngineError::from)?;
         let cluster = &self.inner.parts.cluster;
         let started = cluster.upload_started(import.started(&ids)?).await;
         started.map_err(Error::Scheduler)?;

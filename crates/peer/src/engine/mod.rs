@@ -25,6 +25,7 @@ pub(crate) use running::Running;
 use crate::cluster::{Cluster, Neighbours};
 use crate::identity::Identity;
 use crate::metrics::{Metrics, Source};
+use crate::room::{Claim, NoRoom, Room};
 use dragonfly_api::Transferring;
 use dragonfly_model::{Blocked, ByteRange, PeerId, Policy, Priority, Subject, TaskId};
 use dragonfly_service::Workers;
@@ -55,6 +56,7 @@ pub(crate) struct Parts {
     pub(crate) neighbours: Neighbours,
     pub(crate) workers: Workers,
     pub(crate) metrics: Metrics,
+    pub(crate) room: Arc<Room>,
     pub(crate) settings: Settings,
 }
 
@@ -82,6 +84,14 @@ struct Inner {
     running: Table,
     parents: download::Channels,
     freshness: Freshness,
+}
+
+impl Inner {
+    /// Room for so many more bytes of a task on this host's disk.
+    async fn claim(&self, task: &TaskId, bytes: u64) -> Result<Claim, NoRoom> {
+        let is_running = |task: &TaskId| self.running.get(task).is_some();
+        self.parts.room.claim(task, bytes, is_running).await
+    }
 }
 
 impl Engine {

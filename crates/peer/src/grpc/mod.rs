@@ -108,6 +108,7 @@ fn status_of(error: &engine::Error) -> Status {
         Error::Timeout(_) => Status::deadline_exceeded(message),
         Error::Deleted | Error::Abandoned => Status::aborted(message),
         Error::ShuttingDown => Status::unavailable(message),
+        Error::NoRoom(_) => Status::resource_exhausted(message),
         Error::Storage(storage) => match &**storage {
             dragonfly_storage::Error::DiskFull { .. } => Status::resource_exhausted(message),
             _ => Status::internal(message),

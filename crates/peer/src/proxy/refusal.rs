@@ -110,6 +110,11 @@ impl Refusal {
         self.blame == Blame::Backend && self.status.is_server_error() && !self.is_origins
     }
 
+    /// Whether this peer could do it if its disk had room.
+    pub(super) fn lacks_room(&self) -> bool {
+        self.blame == Blame::Dfdaemon && self.status == StatusCode::INSUFFICIENT_STORAGE
+    }
+
     pub(super) fn message(&self) -> &str {
         &self.message
     }

@@ -167,9 +167,18 @@ impl Client {
                     answered => answered,
                 }
             }
-            Route::Peers(_, plan) => {
+            Route::Peers(destination, plan) => {
                 core.metrics.via_dfdaemon.inc();
-                core.peers.answer(&parts, self.door.caller, &plan).await
+                let caller = self.door.caller;
+                match core.peers.answer(&parts, caller, &plan).await {
+                    // What can't be kept can be passed on all the same.
+                    Err(refusal) if refusal.lacks_room() && !core.peers.disable_back_to_source => {
+                        tracing::warn!(task.id = %plan.task_id, "{}; passing it on from its origin", refusal.message());
+                        let request = Request::from_parts(parts, body);
+                        core.direct.answer(request, caller, &destination).await
+                    }
+                    answered => answered,
+                }
             }
             Route::Registry(destination, document) => {
                 let request = Request::from_parts(parts, body);

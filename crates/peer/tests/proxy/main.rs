@@ -11,4 +11,5 @@ mod outage;
 mod peer;
 mod preheat;
 mod revisions;
+mod room;
 mod tunnels;

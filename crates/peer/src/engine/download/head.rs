@@ -1,6 +1,6 @@
 //! What is known of a content before its first byte: from the origin, from this host's storage, or from a parent.
 
-use super::{Download, Moving, missing, wanted};
+use super::{Download, Moving, lacking, missing, wanted};
 use crate::engine::Error;
 use crate::engine::request::Kept;
 use dragonfly_api::dfdaemon::StatLocalTaskResponse;
@@ -102,8 +102,8 @@ impl Download {
         })
     }
 
-    /// Makes the task and starts to move its pieces.
-    pub(super) fn begin(&mut self, plan: Plan) -> Result<(), Error> {
+    /// Makes the task and starts to move its pieces, if there is room for them.
+    pub(super) async fn begin(&mut self, plan: Plan) -> Result<(), Error> {
         let parts = &self.engine.parts;
         let task = NewTask {
             url: match self.request.kept {
@@ -126,12 +126,28 @@ impl Download {
         if !plan.headers.is_empty() {
             pin.set_response_headers(plan.headers)?;
         }
-        let (control, reports, driver) = parts.transfer.download(pin.clone(), wanted(&pin, self.request.range));
+        let wanted = wanted(&pin, self.request.range);
+        let claim = match self.engine.claim(&self.shared.task, lacking(&pin, &wanted)).await {
+            Ok(claim) => claim,
+            Err(lacking) => {
+                // Of what was never begun nothing stays.
+                if parts.storage.bytes_of(&self.shared.task) == 0 {
+                    parts.storage.remove(&self.shared.task).await?;
+                }
+                return Err(lacking.into());
+            }
+        };
+        let (control, reports, driver) = parts.transfer.download(pin.clone(), wanted);
         parts.workers.spawn("transfer", driver);
         tracing::debug!(task.id = %self.shared.task, missing = missing(&pin).len(), "moving pieces");
         self.due.push(self.request.range);
         self.shared.set_pin(pin.clone());
-        self.transfer = Some(Moving { pin, control, reports });
+        self.transfer = Some(Moving {
+            pin,
+            control,
+            reports,
+            _claim: claim,
+        });
         Ok(())
     }
 

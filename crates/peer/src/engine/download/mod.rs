@@ -19,6 +19,7 @@ pub(super) use tale::span;
 use super::running::{Outcome, Shared};
 use super::{Error, Inner, Request, is_here};
 use crate::metrics::Source;
+use crate::room::Claim;
 use crate::session::{self, Answer};
 use dragonfly_api::PeerIds;
 use dragonfly_model::{ByteRange, PeerId, PieceNumber};
@@ -107,6 +108,8 @@ struct Moving {
     pin: Pin,
     control: Control,
     reports: Reports,
+    /// The room for what is not here yet.
+    _claim: Claim,
 }
 
 /// Whether pieces are fetched from the origin.
@@ -156,7 +159,7 @@ impl Download {
     async fn drive(&mut self) -> Result<(), Error> {
         let head = self.ask_head().await?;
         if let Some(plan) = self.plan(head.as_ref()).await? {
-            self.begin(plan)?;
+            self.begin(plan).await?;
         }
         if !self.has_everything() {
             self.contact_scheduler();
@@ -334,7 +337,7 @@ impl Download {
         }
         if self.transfer.is_none() {
             let plan = self.blind_plan();
-            self.begin(plan)?;
+            self.begin(plan).await?;
         }
         self.origin = Origin::Asked;
         self.tale.goes_to_source(reason);
@@ -464,6 +467,17 @@ fn wanted(pin: &Pin, range: Option<ByteRange>) -> Wanted {
     } else {
         Wanted::Range(range)
     }
+}
+
+/// Bytes that a transfer has to bring for that, as far as is known.
+fn lacking(pin: &Pin, wanted: &Wanted) -> u64 {
+    let range = match wanted {
+        Wanted::All => None,
+        Wanted::Range(range) => Some(*range),
+    };
+    pin.layout().map_or(0, |layout| {
+        pin.pieces().missing_in(layout, range).map(|span| span.length).sum()
+    })
 }
 
 /// The smallest range that holds both.

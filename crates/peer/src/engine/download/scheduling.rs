@@ -210,7 +210,7 @@ impl Download {
                 self.scheduling.started().await;
                 if self.transfer.is_none() {
                     let plan = self.blind_plan();
-                    self.begin(plan)?;
+                    self.begin(plan).await?;
                 }
                 if let Some(moving) = &self.transfer {
                     moving.control.content_length(0).await;
@@ -269,13 +269,13 @@ impl Download {
         for candidate in candidates {
             let stat = self.engine.parents.stat(candidate.grpc, &self.shared.task).await;
             if let Some(plan) = stat.and_then(|stat| self.plan_of_parent(stat)) {
-                return self.begin(plan);
+                return self.begin(plan).await;
             }
         }
         // The scheduler has said how it is cut; only the digest of the whole is not known then.
         if self.request.kept.is_some() && !candidates.is_empty() {
             let plan = self.blind_plan();
-            return self.begin(plan);
+            return self.begin(plan).await;
         }
         Ok(())
     }
