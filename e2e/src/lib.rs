@@ -4,6 +4,7 @@
 //! What stands here is what a user's own programs would do.
 
 pub mod article;
+pub mod made;
 
 use std::path::Path;
 use std::process::{Command, Output};

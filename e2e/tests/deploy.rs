@@ -3,8 +3,9 @@
 #![allow(clippy::unwrap_used, reason = "a test that can't go on shall panic")]
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Command;
 
+use dragonfly_e2e::made::{made, root, said};
 use dragonfly_testkit::manifests::Compose;
 use dragonfly_testkit::packages::{self, IP, Tool};
 use dragonfly_testkit::up::binary;
@@ -60,39 +61,8 @@ test ! -e /var/lib/dragonfly
 if getent passwd dragonfly; then exit 1; fi
 "#;
 
-fn root() -> &'static Path {
-    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
-}
-
-/// What `cargo xtask` made, by the last line that it says.
-fn made(words: &[&str]) -> String {
-    let mut xtask = Command::new(env!("CARGO"));
-    xtask
-        .args(["run", "--quiet", "--locked", "--package", "xtask", "--"])
-        .args(words);
-    // Some build scripts look at what cargo tells a test of its package, and would be run again by the next build.
-    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("CARGO_")) {
-        if name != "CARGO_TARGET_DIR" && name != "CARGO_HOME" && name != "CARGO_INCREMENTAL" {
-            xtask.env_remove(name);
-        }
-    }
-    let output = xtask
-        .current_dir(root())
-        .env("DRAGONFLY_BIN", binary().unwrap())
-        .output()
-        .unwrap();
-    said(&output).lines().last().unwrap().to_owned()
-}
-
-/// What a command said that must succeed.
-fn said(output: &Output) -> String {
-    let err = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{}: {err}", output.status);
-    String::from_utf8(output.stdout.clone()).unwrap()
-}
-
 fn package(version: &str, dir: &Path) -> PathBuf {
-    let line = made(&["deb", "--version", version]);
+    let line = made(&["deb", "--version", version]).unwrap();
     let made = root().join(line.strip_prefix("deb: ").unwrap());
     let kept = dir.join(made.file_name().unwrap());
     std::fs::copy(made, &kept).unwrap();
@@ -115,6 +85,7 @@ fn the_debian_package_installs_starts_keeps_its_files_and_leaves_nothing() {
         .arg(LIFE)
         .env("EXPOSURE_AT_MOST", EXPOSURE_AT_MOST);
     for score in said(&sandbox.output().unwrap())
+        .unwrap()
         .lines()
         .filter(|line| line.contains("exposure"))
     {
@@ -124,7 +95,7 @@ fn the_debian_package_installs_starts_keeps_its_files_and_leaves_nothing() {
 
 #[test]
 fn the_image_is_small_runs_without_anything_else_and_names_its_parts() {
-    made(&["image"]);
+    made(&["image"]).unwrap();
     let dir = root().join("target/image");
     let mut program = Command::new("chroot");
     program.args(["--userspec=65532:65532"]).arg(dir.join("rootfs"));
@@ -132,11 +103,11 @@ fn the_image_is_small_runs_without_anything_else_and_names_its_parts() {
         .args(["/usr/local/bin/dfdaemon", "--check-config"])
         .output()
         .unwrap();
-    assert!(said(&output).contains("OK"));
+    assert!(said(&output).unwrap().contains("OK"));
     let bill: Value = serde_json::from_str(&std::fs::read_to_string(dir.join("dragonfly.cdx.json")).unwrap()).unwrap();
     assert!(bill["components"].as_array().unwrap().len() > 100);
     let index = std::fs::read(dir.join("oci/index.json")).unwrap();
-    made(&["image"]);
+    made(&["image"]).unwrap();
     assert_eq!(index, std::fs::read(dir.join("oci/index.json")).unwrap(), "made twice");
 }
 
@@ -181,7 +152,7 @@ fn compose_accepts_the_file_and_the_programs_accept_their_command_lines() {
                 .arg("--config")
                 .arg(mounted.unwrap_or_else(|| panic!("{name} mounts no {path}")));
         }
-        said(&program.arg("--check-config").output().unwrap());
+        said(&program.arg("--check-config").output().unwrap()).unwrap();
     }
 }
 

@@ -7,7 +7,7 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 
 use crate::cargo::{root, step, succeed};
-use crate::keys::Keys;
+use crate::keys;
 use crate::tools::{debian, epoch, fresh, output, product};
 
 const STRIP: (&str, &str) = ("binutils", "/usr/bin/strip");
@@ -99,12 +99,8 @@ fn programs(binary: &Path, tree: &Path) -> Result<()> {
 /// Each program's defaults, as it prints them, behind `#`, and what they mean, as its code says: what stays there follows the program's own when it is upgraded.
 fn configuration(binary: &Path, tree: &Path) -> Result<()> {
     for program in PROGRAMS {
-        let none = tree.with_file_name("empty.yaml");
-        std::fs::write(&none, "")?;
-        let mut print = Command::new(binary);
-        let defaults = output(print.args([program, "--print-config", "--config"]).arg(none))?;
         let room = if program == "dfdaemon" { "peer" } else { program };
-        let keys = Keys::of(room)?.annotated(&defaults)?;
+        let keys = keys::file(binary, program, room)?;
         let mut text =
             format!("## What {program} may be told, with its defaults. See `dragonfly {program} --help`.\n\n{keys}");
         for (common, ours) in OF_THE_PEER.iter().filter(|_| room == "peer") {

@@ -2,13 +2,24 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
 use crate::cargo::root;
+use crate::tools::{fresh, output};
 
 /// Sections that several programs have.
 const SHARED: [&str; 2] = ["crates/service/src/telemetry", "crates/service/src/tls.rs"];
+
+/// A program's file with all keys, behind `#`, at the defaults that the binary prints, and above each what it means.
+pub(crate) fn file(binary: &Path, program: &str, room: &str) -> Result<String> {
+    let none = fresh("config")?.join("empty.yaml");
+    std::fs::write(&none, "")?;
+    let mut print = Command::new(binary);
+    let defaults = output(print.args([program, "--print-config", "--config"]).arg(none))?;
+    Keys::of(room)?.annotated(&defaults)
+}
 
 #[derive(Debug)]
 struct Key {
@@ -19,11 +30,11 @@ struct Key {
 
 /// The keys of each section.
 #[derive(Debug, Default)]
-pub(crate) struct Keys(BTreeMap<String, BTreeMap<String, Key>>);
+struct Keys(BTreeMap<String, BTreeMap<String, Key>>);
 
 impl Keys {
     /// Those of the program whose code is in this room.
-    pub(crate) fn of(room: &str) -> Result<Self> {
+    fn of(room: &str) -> Result<Self> {
         let mut keys = Self::default();
         for path in SHARED {
             keys.read(&root().join(path))?;
@@ -73,7 +84,7 @@ impl Keys {
     }
 
     /// A file as the program prints it, behind `#`, with what each key means behind `##` above it.
-    pub(crate) fn annotated(&self, printed: &str) -> Result<String> {
+    fn annotated(&self, printed: &str) -> Result<String> {
         let (mut out, mut silent) = (String::new(), Vec::new());
         let mut sections = vec!["Raw".to_owned()];
         for line in printed.lines() {

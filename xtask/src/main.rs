@@ -3,6 +3,7 @@
 //! Each verb tells its progress on stderr, ends stdout with one line that sums it up, and exits with 0 only if all held.
 
 mod bench;
+mod book;
 mod cargo;
 mod chart;
 mod check;
@@ -27,13 +28,13 @@ use verb::Verb;
 
 #[derive(Parser)]
 #[command(name = "cargo xtask", about = "What a developer and CI do with this repository")]
-struct Arguments {
+struct Cli {
     #[command(subcommand)]
     verb: Verb,
 }
 
 fn main() -> ExitCode {
-    match Arguments::parse().verb.run() {
+    match Cli::parse().verb.run() {
         Ok(summary) => {
             println!("{summary}");
             ExitCode::SUCCESS

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use clap::Subcommand;
 
-use crate::{bench, chart, check, contract, deb, deps, image, lab, openapi, test, up};
+use crate::{bench, book, chart, check, contract, deb, deps, image, lab, openapi, test, up};
 
 #[derive(Subcommand)]
 pub(crate) enum Verb {
@@ -33,6 +33,12 @@ pub(crate) enum Verb {
     Contract(contract::Arguments),
     /// Write the values in the chart's README anew from values.yaml
     ChartDocs,
+    /// Write the book's reference of the configuration anew from the code, check its links and commands, and make it by mdBook if that is there
+    Book {
+        /// Write nothing: what is stale is an error
+        #[arg(long)]
+        check: bool,
+    },
     /// Make the Debian package, in `target/deb`
     Deb {
         /// Its version; without this that of the binary
@@ -70,6 +76,7 @@ impl Verb {
             Self::Deps => deps::run(),
             Self::Contract(arguments) => contract::run(&arguments),
             Self::ChartDocs => chart::docs(),
+            Self::Book { check } => book::run(check),
             Self::Deb { version } => deb::run(version),
             Self::Image => image::run(),
             Self::Openapi => openapi::run(),

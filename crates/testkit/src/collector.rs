@@ -41,7 +41,16 @@ impl Collector {
     /// # Errors
     /// When no port can be bound.
     pub async fn start() -> Result<Self> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        Self::on(std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?)
+    }
+
+    /// Starts one that takes what comes to `listener`.
+    ///
+    /// # Errors
+    /// When the listener is of no use.
+    pub fn on(listener: std::net::TcpListener) -> Result<Self> {
+        listener.set_nonblocking(true)?;
+        let listener = TcpListener::from_std(listener)?;
         let address = listener.local_addr()?;
         let exports = Exports::default();
         let service = TraceServiceServer::new(Receiver(exports.clone()));

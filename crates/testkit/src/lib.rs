@@ -21,6 +21,7 @@ pub mod origin;
 pub mod packages;
 pub mod pki;
 pub mod place;
+pub mod pods;
 pub mod postgres;
 pub mod process;
 mod python;

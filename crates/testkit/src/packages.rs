@@ -21,6 +21,12 @@ pub const REGISTRY: Tool = ("docker-registry", "/usr/bin/docker-registry");
 pub const HTPASSWD: Tool = ("apache2-utils", "/usr/bin/htpasswd");
 /// The container runtime and its client `ctr`.
 pub const CONTAINERD: Tool = ("containerd", "/usr/bin/containerd");
+/// Runs containers.
+pub const RUNC: Tool = ("runc", "/usr/sbin/runc");
+/// Unpacks images.
+pub const UMOCI: Tool = ("umoci", "/usr/bin/umoci");
+/// A shell and its tools in one file that needs no other; the package beside it, which is linked, has the same path.
+pub const BUSYBOX: Tool = ("busybox-static", "/var/lib/dpkg/info/busybox-static.list");
 /// Network namespaces, and with `tc` their links' rates.
 pub const IP: Tool = ("iproute2", "/sbin/ip");
 /// MariaDB's server.

@@ -62,8 +62,16 @@ impl Authority {
     /// # Errors
     /// When the files can't be written.
     pub fn server(&self, name: &str, ip: IpAddr) -> Result<Identity> {
+        self.server_named(name, "localhost", ip)
+    }
+
+    /// A server certificate for a host's name and address, as `<name>.crt` and `<name>.key`.
+    ///
+    /// # Errors
+    /// When the files can't be written.
+    pub fn server_named(&self, name: &str, host: &str, ip: IpAddr) -> Result<Identity> {
         let key = KeyPair::generate()?;
-        let mut params = CertificateParams::new(vec!["localhost".to_owned()])?;
+        let mut params = CertificateParams::new(vec![host.to_owned()])?;
         params.subject_alt_names.push(SanType::IpAddress(ip));
         let identity = Identity {
             certificate: self.dir.join(format!("{name}.crt")),

@@ -55,6 +55,8 @@ pub struct Registry {
     login: Login,
     place: Place,
     address: SocketAddr,
+    /// What it is called in its certificate.
+    name: String,
     dir: TempDir,
     authority: Option<Authority>,
     tokens: Option<TokenServer>,
@@ -105,7 +107,8 @@ impl Registry {
     /// # Errors
     /// When a package is missing and can't be installed, or the registry doesn't come up.
     pub async fn start(login: Login, transport: Transport) -> Result<Self> {
-        Self::start_as(Place::Here, free_address()?, login, transport).await
+        let at = (Place::Here, free_address()?, "localhost");
+        Self::start_as(at, login, transport).await
     }
 
     /// An open registry without TLS at an address of another network.
@@ -113,10 +116,22 @@ impl Registry {
     /// # Errors
     /// When a package is missing and can't be installed, or the registry doesn't come up.
     pub async fn start_in(place: Place, address: SocketAddr) -> Result<Self> {
-        Self::start_as(place, address, Login::Open, Transport::Plain).await
+        Self::start_as((place, address, "localhost"), Login::Open, Transport::Plain).await
     }
 
-    async fn start_as(place: Place, address: SocketAddr, login: Login, transport: Transport) -> Result<Self> {
+    /// An open registry with TLS at an address of another network, where others know it by a name.
+    ///
+    /// # Errors
+    /// When a package is missing and can't be installed, or the registry doesn't come up.
+    pub async fn start_named(place: Place, address: SocketAddr, name: &str) -> Result<Self> {
+        Self::start_as((place, address, name), Login::Open, Transport::Tls).await
+    }
+
+    async fn start_as(
+        (place, address, name): (Place, SocketAddr, &str),
+        login: Login,
+        transport: Transport,
+    ) -> Result<Self> {
         packages::require(&[REGISTRY, SKOPEO])?;
         let dir = tempfile::Builder::new().prefix("testkit-registry-").tempdir()?;
         let authority = match transport {
@@ -131,6 +146,7 @@ impl Registry {
             login,
             place,
             address,
+            name: name.to_owned(),
             dir,
             authority,
             tokens,
@@ -282,7 +298,7 @@ impl Registry {
             "http": { "addr": self.host(), "secret": "testkit" },
         });
         if let Some(authority) = &self.authority {
-            let identity = authority.server("registry", Ipv4Addr::LOCALHOST.into())?;
+            let identity = authority.server_named("registry", &self.name, self.address.ip())?;
             config["http"]["tls"] = json!({ "certificate": identity.certificate, "key": identity.key });
         }
         if self.login == Login::Basic {

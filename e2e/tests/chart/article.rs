@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use dragonfly_testkit::pods::Objects;
 use serde_json::Value;
 
-use crate::{ARTICLE_A, ARTICLE_B, Case, here, objects::Objects};
+use crate::{ARTICLE_A, ARTICLE_B, Case, here};
 
 fn pods(case: Case) -> Vec<String> {
     let mut pods: Vec<String> = case

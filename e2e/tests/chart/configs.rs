@@ -6,8 +6,8 @@ use std::process::Command;
 use dragonfly_testkit::up::binary;
 use serde_json::Value;
 
-use crate::objects::{Objects, Workload};
 use crate::{CASES, Case, STANDALONE};
+use dragonfly_testkit::pods::{Objects, Workload};
 
 /// The programs of a release: the workload, the program, its file's name and text.
 pub(crate) fn programs(objects: &Objects) -> Vec<(Workload, String, String, String)> {

@@ -6,7 +6,6 @@
 mod article;
 mod configs;
 mod nodes;
-mod objects;
 mod observed;
 mod production;
 mod readme;
@@ -18,7 +17,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use dragonfly_testkit::helm::{Helm, Release, Version};
-use objects::Objects;
+use dragonfly_testkit::pods::Objects;
 
 /// Passwords that a render without a cluster would choose anew each time.
 const PASSWORDS: [&str; 3] = [
@@ -93,7 +92,7 @@ impl Case {
     }
 
     fn objects(&self) -> Objects {
-        Objects::read(&self.rendered(&helm(Version::V4)).unwrap())
+        Objects::read(&self.rendered(&helm(Version::V4)).unwrap()).unwrap()
     }
 
     fn notes(&self) -> String {

@@ -11,8 +11,8 @@ use dragonfly_testkit::up::{Options, Up, as_url};
 use dragonfly_testkit::{client, helm::Version, process};
 use serde_json::Value;
 
-use crate::objects::Objects;
 use crate::{ARTICLE_A, ARTICLE_B, CASES, Case, DEFAULTS, EVERYTHING, helm};
+use dragonfly_testkit::pods::Objects;
 
 const WITHIN: Duration = Duration::from_secs(60);
 /// What no snapshot has.

@@ -23,6 +23,8 @@ const METRICS: u16 = 4002;
 const JOIN_WITHIN: Duration = Duration::from_secs(60);
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
+type Client = SchedulerClient<tonic::transport::Channel>;
+
 /// The names of a cluster's hosts, before there is anything of it.
 #[derive(Clone, Debug)]
 pub struct Names {
@@ -204,14 +206,11 @@ impl Cluster {
     /// # Errors
     /// When the scheduler doesn't answer.
     pub async fn known_hosts(&self) -> Result<Vec<String>> {
-        let mut client = self.scheduler_client().await?;
-        let listed = client.list_hosts(ListHostsRequest::default()).await?.into_inner();
-        Ok(listed.hosts.into_iter().map(|host| host.hostname).collect())
+        known_hosts(self.scheduler.host().ip).await
     }
 
-    async fn scheduler_client(&self) -> Result<SchedulerClient<tonic::transport::Channel>> {
-        let address = format!("http://{}:{SCHEDULER_GRPC}", self.scheduler.host().ip);
-        Ok(SchedulerClient::connect(address).await?)
+    async fn scheduler_client(&self) -> Result<Client> {
+        scheduler_client(self.scheduler.host().ip).await
     }
 
     /// Has its scheduler fetch an image ahead, named by the URL of its manifest, to `single_seed_peer`, `all_seed_peers` or
@@ -267,6 +266,20 @@ impl Cluster {
     pub fn peers(&self) -> impl Iterator<Item = &Program> {
         std::iter::once(&self.seed).chain(self.nodes.iter().map(|node| &node.peer))
     }
+}
+
+/// The names of the hosts that a scheduler knows.
+///
+/// # Errors
+/// When it doesn't answer.
+pub async fn known_hosts(scheduler: Ipv4Addr) -> Result<Vec<String>> {
+    let mut client = scheduler_client(scheduler).await?;
+    let listed = client.list_hosts(ListHostsRequest::default()).await?.into_inner();
+    Ok(listed.hosts.into_iter().map(|host| host.hostname).collect())
+}
+
+async fn scheduler_client(scheduler: Ipv4Addr) -> Result<Client> {
+    Ok(SchedulerClient::connect(format!("http://{scheduler}:{SCHEDULER_GRPC}")).await?)
 }
 
 /// The address at which a peer's metrics are read.

@@ -17,7 +17,7 @@ use anyhow::{Context, Result};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-pub use self::cluster::{Cluster, Membership, Names, Node, Says, metrics_url, until};
+pub use self::cluster::{Cluster, Membership, Names, Node, Says, known_hosts, metrics_url, until};
 pub use self::console::{Added, Console, PASSWORD, ROOT};
 pub use self::network::{Host, Network, Rate, Segment, clear_left_behind};
 pub use self::program::{Launch, Program};

@@ -7,11 +7,14 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::net::Ipv4Addr;
+use std::fs::File;
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::Path;
 use std::process::Command;
 use std::str::FromStr;
 
 use anyhow::{Context, Result, ensure};
+use nix::sched::{CloneFlags, setns};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
@@ -22,6 +25,8 @@ use crate::place::Place;
 use crate::process::said_by;
 
 const ROUTER: &str = "router";
+/// Where namespaces are by their names.
+const NAMESPACES: &str = "/var/run/netns";
 const TC: &str = "/sbin/tc";
 /// The router's counter of packets between clusters.
 const COUNTER: &str = "crossed";
@@ -110,6 +115,22 @@ impl Host {
     #[must_use]
     pub fn place(&self) -> Place {
         Place::Namespace(self.namespace.clone())
+    }
+
+    /// A port of the host at which the test itself answers.
+    ///
+    /// # Errors
+    /// When the kernel doesn't let us in, or the port is taken.
+    pub fn listen(&self, port: u16) -> Result<TcpListener> {
+        let namespace = File::open(Path::new(NAMESPACES).join(&self.namespace))?;
+        let address = (self.ip, port);
+        // A socket stays where it was made. It is a thread that is in a namespace, so one that ends goes there.
+        let made = std::thread::spawn(move || -> Result<TcpListener> {
+            setns(namespace, CloneFlags::CLONE_NEWNET)?;
+            Ok(TcpListener::bind(address)?)
+        });
+        let made = made.join().ok().context("the thread that listens panicked")?;
+        made.with_context(|| format!("listening at {}:{port}", self.ip))
     }
 }
 
@@ -351,7 +372,7 @@ fn clear(slot: &Slot) -> Result<Vec<String>> {
     }
     // Gone with the router's end, but not at once.
     let machine = format!("{prefix}root");
-    if std::path::Path::new("/sys/class/net").join(&machine).exists() {
+    if Path::new("/sys/class/net").join(&machine).exists() {
         ip(&["link", "delete", &machine]).ok();
     }
     std::fs::remove_file(slot.description()).ok();

@@ -1,0 +1,25 @@
+# The first process of a node, whose own files are in $1: it mounts them over the machine's and keeps the node's one
+# service, containerd, running, which it starts anew when it ends, as `systemctl restart` has it do.
+set -eu
+mount -t proc proc /proc
+for dir in etc/containerd var/lib/containerd run/containerd run/node; do
+    mkdir -p "/$dir"
+    mount --bind "$1/$dir" "/$dir"
+done
+mount -t tmpfs tmpfs /usr/local/sbin
+cat >/usr/local/sbin/systemctl <<'END'
+#!/bin/sh
+set -eu
+[ "$*" = "restart containerd" ] || { echo "systemctl $*: a node of the lab knows only containerd" >&2; exit 1; }
+before=$(cat /run/node/pid)
+kill "$before"
+while kill -0 "$before" 2>/dev/null; do sleep 0.05; done
+END
+chmod +x /usr/local/sbin/systemctl
+touch /run/node/up
+while :; do
+    containerd >>/run/node/containerd.log 2>&1 &
+    echo $! >/run/node/pid
+    echo "containerd started" >>/run/node/starts
+    wait $! || true
+done
