@@ -5,7 +5,7 @@
 use crate::cluster::Cluster;
 use crate::config::Eviction;
 use crate::engine::Engine;
-use crate::metrics::Metrics;
+use crate::metrics::{Evicted, Metrics};
 use dragonfly_storage::{Storage, TaskRecord};
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
@@ -40,15 +40,13 @@ impl Evictor {
                 tracing::warn!(%error, "can't record when tasks were used");
             }
             self.evict().await;
-            let usage = self.storage.usage();
-            self.metrics.stored(usage.tasks, usage.content_bytes);
         }
     }
 
     async fn evict(&self) {
         let (old, rest) = by_age(self.idle_tasks(), SystemTime::now(), &self.policy);
         for task in old {
-            self.remove(&task, "it is old").await;
+            self.remove(&task, Evicted::Old).await;
         }
         let Some((used, quota)) = self.room() else {
             return;
@@ -58,7 +56,7 @@ impl Evictor {
             if excess == 0 {
                 return;
             }
-            if self.remove(&task, "room is needed").await {
+            if self.remove(&task, Evicted::Room).await {
                 excess = excess.saturating_sub(task.content_length.unwrap_or(0));
             }
         }
@@ -74,7 +72,10 @@ impl Evictor {
             .filter(|task| task.policy.has_ended(now));
         for task in over {
             match self.storage.remove(&task.id).await {
-                Ok(_) => tracing::info!(task.id = %task.id, "the time of a kept task is over"),
+                Ok(_) => {
+                    tracing::info!(task.id = %task.id, "the time of a kept task is over");
+                    self.metrics.evicted(Evicted::Ended, task.content_length.unwrap_or(0));
+                }
                 Err(error) => tracing::warn!(task.id = %task.id, %error, "can't remove a kept task whose time is over"),
             }
         }
@@ -97,11 +98,11 @@ impl Evictor {
         Some((used, used.saturating_add(stat.f_bavail.saturating_mul(stat.f_frsize))))
     }
 
-    async fn remove(&self, task: &TaskRecord, reason: &str) -> bool {
+    async fn remove(&self, task: &TaskRecord, reason: Evicted) -> bool {
         match self.storage.remove(&task.id).await {
             Ok(removed) => {
-                tracing::info!(task.id = %task.id, reason, "evicted");
-                self.metrics.evicted();
+                tracing::info!(task.id = %task.id, reason = reason.label(), "evicted");
+                self.metrics.evicted(reason, task.content_length.unwrap_or(0));
                 if let Err(status) = self.cluster.deleted(&task.id, &task.policy).await {
                     tracing::debug!(task.id = %task.id, %status, "the scheduler was not told of the eviction");
                 }

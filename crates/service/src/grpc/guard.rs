@@ -5,6 +5,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
+use prometheus_client::metrics::counter::Counter;
 use std::num::NonZeroU32;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -35,12 +36,14 @@ const OTLP: &str = "/opentelemetry.proto.collector.";
 #[derive(Debug, Clone)]
 pub struct GuardLayer {
     rate: Arc<DefaultDirectRateLimiter>,
+    refused: Counter,
 }
 
 impl GuardLayer {
-    pub(super) fn new(requests_per_second: NonZeroU32) -> Self {
+    pub(super) fn new(requests_per_second: NonZeroU32, refused: Counter) -> Self {
         Self {
             rate: Arc::new(RateLimiter::direct(Quota::per_second(requests_per_second))),
+            refused,
         }
     }
 }
@@ -52,6 +55,7 @@ impl<S> Layer<S> for GuardLayer {
         Guard {
             inner,
             rate: self.rate.clone(),
+            refused: self.refused.clone(),
         }
     }
 }
@@ -61,6 +65,7 @@ impl<S> Layer<S> for GuardLayer {
 pub struct Guard<S> {
     inner: S,
     rate: Arc<DefaultDirectRateLimiter>,
+    refused: Counter,
 }
 
 impl<S, B, R> Service<Request<B>> for Guard<S>
@@ -81,6 +86,7 @@ where
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         let method = request.uri().path().to_owned();
         if !method.starts_with(HEALTH) && self.rate.check().is_err() {
+            self.refused.inc();
             tracing::debug!(rpc.method = method, "refused a request above the rate limit");
             let mut status = Status::resource_exhausted("the request rate limit is reached; retry later");
             let millis = rand::random_range(COME_AGAIN_MILLIS);
@@ -143,7 +149,7 @@ mod tests {
     use tower::{ServiceExt, service_fn};
 
     fn layer(rate: u32) -> GuardLayer {
-        GuardLayer::new(NonZeroU32::new(rate).unwrap())
+        GuardLayer::new(NonZeroU32::new(rate).unwrap(), Counter::default())
     }
 
     fn request(method: &str) -> Request<()> {
@@ -180,12 +186,14 @@ mod tests {
 
     #[tokio::test]
     async fn requests_above_the_rate_are_refused_but_health_checks_are_not() {
-        let service = layer(1).layer(service_fn(echo));
+        let layer = layer(1);
+        let service = layer.layer(service_fn(echo));
         let first = service.clone().oneshot(request("/a")).await.unwrap();
         let second = service.clone().oneshot(request("/a")).await.unwrap();
         let health = service.oneshot(request("/grpc.health.v1.Health/Check")).await.unwrap();
         assert_eq!(code(&first), Code::Ok);
         assert_eq!(code(&second), Code::ResourceExhausted);
+        assert_eq!(layer.refused.get(), 1);
         let wait: u64 = second.headers()[RETRY_PUSHBACK].to_str().unwrap().parse().unwrap();
         assert!(COME_AGAIN_MILLIS.contains(&wait));
         assert_eq!(code(&health), Code::Ok);
