@@ -5,7 +5,7 @@ use std::time::Instant;
 use anyhow::{Result, bail};
 
 use crate::cargo::{cargo, step, succeed};
-use crate::{console, deps, openapi};
+use crate::{console, deps, metrics, openapi};
 
 /// Runs every check and fails if one didn't hold, after all of them were tried.
 pub(crate) fn run() -> Result<String> {
@@ -22,7 +22,7 @@ pub(crate) fn run() -> Result<String> {
     // By the whole workspace, so that what they build is what the tests use afterwards.
     let descriptors = ["test", "--locked", "--workspace", "--test", "descriptors"];
     let openapi = ["test", "--locked", "--workspace", "--test", openapi::TEST];
-    let checks: [(&str, &dyn Fn() -> Result<()>); 7] = [
+    let checks: [(&str, &dyn Fn() -> Result<()>); 8] = [
         ("formatting", &|| succeed(&mut cargo(&["fmt", "--all", "--check"]))),
         ("lock file fresh", &|| {
             succeed(cargo(&["metadata", "--locked", "--format-version=1"]).stdout(std::process::Stdio::null()))
@@ -35,6 +35,7 @@ pub(crate) fn run() -> Result<String> {
         ("description of REST fresh", &|| {
             succeed(cargo(&openapi).stdout(std::io::stderr()))
         }),
+        ("document of the metrics fresh", &metrics::check),
         ("console", &console::check),
     ];
     let mut failed = Vec::new();

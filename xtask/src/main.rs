@@ -14,6 +14,7 @@ mod deps;
 mod image;
 mod keys;
 mod lab;
+mod metrics;
 mod openapi;
 mod sbom;
 mod test;

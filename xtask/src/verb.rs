@@ -3,7 +3,7 @@
 use anyhow::Result;
 use clap::Subcommand;
 
-use crate::{bench, book, chart, check, contract, deb, deps, image, lab, openapi, test, up};
+use crate::{bench, book, chart, check, contract, deb, deps, image, lab, metrics, openapi, test, up};
 
 #[derive(Subcommand)]
 pub(crate) enum Verb {
@@ -47,6 +47,8 @@ pub(crate) enum Verb {
     },
     /// Make the image without Docker: `target/image/oci`, and its SBOM
     Image,
+    /// Write docs/metrics.md, the list of all metrics, anew from what the programs say
+    Metrics,
     /// Write docs/openapi.json, the description of the manager's REST API, anew from the code
     Openapi,
     /// Run two clusters under one manager in network namespaces: `lab up`, `lab down`, `lab exec HOST -- COMMAND`
@@ -79,6 +81,7 @@ impl Verb {
             Self::Book { check } => book::run(check),
             Self::Deb { version } => deb::run(version),
             Self::Image => image::run(),
+            Self::Metrics => metrics::run(),
             Self::Openapi => openapi::run(),
             Self::Lab { words } => lab::run(&words),
             Self::Article { words } => lab::run(&[vec!["article".to_owned()], words].concat()),

@@ -92,6 +92,9 @@ program!(
     }
 );
 
+#[cfg(test)]
+mod tests;
+
 fn level(verbose: bool, configured: &str) -> String {
     if verbose { "debug" } else { configured }.to_owned()
 }

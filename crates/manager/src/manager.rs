@@ -259,6 +259,11 @@ impl Manager {
         self.addresses
     }
 
+    /// What it tells of itself, if that is served.
+    pub fn metrics(&self) -> Option<Metrics> {
+        self.ops.as_ref().map(|(_, metrics)| metrics.clone())
+    }
+
     /// Set when it serves.
     pub fn ready(&self) -> Ready {
         self.ready.clone()

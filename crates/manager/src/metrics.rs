@@ -1,9 +1,9 @@
 //! What the manager counts. Labels are words of ours, never words of a caller.
 
 use crate::wake::State;
-use dragonfly_service::Metrics;
+use dragonfly_service::metrics::{self, LimitsReached};
+use dragonfly_service::{Metrics, labels};
 use http::{Method, StatusCode};
-use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
@@ -12,6 +12,31 @@ use std::time::Duration;
 
 /// Upper bounds of a request's duration, in seconds.
 const SECONDS: [f64; 9] = [0.001, 0.005, 0.02, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0];
+
+labels! {
+    struct OfSpans {
+        outcome: &'static str,
+    }
+
+    struct Placed {
+        reason: &'static str,
+    }
+
+    struct Request {
+        code: u16,
+        method: &'static str,
+        handler: String,
+    }
+
+    struct OfJob {
+        name: &'static str,
+    }
+
+    struct Route {
+        method: &'static str,
+        handler: String,
+    }
+}
 
 /// Handles to the manager's metrics. Clones count into the same.
 #[derive(Debug, Clone)]
@@ -31,6 +56,7 @@ pub(crate) struct Counts {
     pub(crate) news: Counter,
     /// Shown only where there is a Redis.
     pub(crate) redis: State,
+    pub(crate) limits: LimitsReached,
 }
 
 /// What is counted of traces that are received.
@@ -74,37 +100,10 @@ impl SpanCounts {
     }
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct OfSpans {
-    outcome: &'static str,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Placed {
-    reason: &'static str,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Request {
-    code: u16,
-    method: &'static str,
-    handler: String,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct OfJob {
-    name: &'static str,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Route {
-    method: &'static str,
-    handler: String,
-}
-
 impl Counts {
     /// Metrics that `metrics` shows.
     pub(crate) fn new(metrics: &Metrics, with_redis: bool) -> Self {
+        let shown = &metrics.with_prefix("dragonfly").with_prefix("manager");
         let counts = Self {
             placements: Family::default(),
             placement_failures: Counter::default(),
@@ -118,8 +117,8 @@ impl Counts {
             watches_refused: Counter::default(),
             news: Counter::default(),
             redis: State::default(),
+            limits: LimitsReached::new(shown),
         };
-        let shown = metrics.with_prefix("dragonfly").with_prefix("manager");
         shown.register(
             "search_scheduler_cluster",
             "Peers that were given a cluster, by the rule that decided",
@@ -163,6 +162,7 @@ impl Counts {
             "Watches that were refused because too many watch",
             counts.watches_refused.clone(),
         );
+        metrics::show_version(shown);
         if with_redis {
             shown.register(
                 "redis_up",

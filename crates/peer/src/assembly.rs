@@ -7,7 +7,7 @@ use crate::engine::Settings;
 use crate::gc::Evictor;
 use crate::grpc::Context;
 use crate::identity::Identity;
-use crate::metrics::Metrics;
+use crate::metrics::{self, Metrics, Origins};
 use crate::proxy::{self, Proxy};
 use crate::room::Room;
 use dragonfly_service::tls::ClientTls;
@@ -46,8 +46,8 @@ pub(crate) fn proxy(
         server_ip: context.announcement.identity().ip,
         limits: proxy::Limits::default(),
     };
-    let metrics = registry.with_prefix("dragonfly").with_prefix("client");
-    Proxy::new(settings, context.engine.clone(), sources, &metrics)
+    let shown = (&metrics::client(registry), &context.metrics.limits);
+    Proxy::new(settings, context.engine.clone(), sources, shown)
 }
 
 pub(crate) fn evictor(config: &Config, context: &Context, (room, metrics): (Arc<Room>, Metrics)) -> Evictor {
@@ -74,7 +74,7 @@ pub(crate) async fn open_storage(config: &Config) -> Result<Storage, BuildError>
     Ok(storage)
 }
 
-pub(crate) fn sources(config: &Config, addresses: &Addresses) -> Result<Sources, BuildError> {
+pub(crate) fn sources(config: &Config, addresses: &Addresses, origins: Origins) -> Result<Sources, BuildError> {
     let extra_roots = match &config.proxy.registry_mirror.cert {
         None => Vec::new(),
         Some(path) => CertificateDer::pem_file_iter(path)
@@ -100,6 +100,7 @@ pub(crate) fn sources(config: &Config, addresses: &Addresses) -> Result<Sources,
         max_retries: config.origin.max_retries,
         user_agent: concat!("dragonfly/", env!("CARGO_PKG_VERSION")).to_owned(),
         request_headers: config.origin.headers.clone(),
+        observer: Some(Arc::new(origins)),
         ..source::Config::default()
     })
     .map_err(BuildError::Sources)
@@ -118,11 +119,11 @@ pub(crate) fn transfer(config: &Config, sources: Sources) -> Transfer {
     }
 }
 
-pub(crate) fn piece_server(config: &Config, storage: Storage, neighbours: Neighbours) -> PieceServer {
+pub(crate) fn piece_server(storage: Storage, neighbours: Neighbours, upload_limit: RateLimit) -> PieceServer {
     PieceServer::new(
         storage,
         ServerConfig {
-            upload_limit: RateLimit::new(Some(config.upload.bandwidth)),
+            upload_limit,
             max_connections: MAX_PIECE_CONNECTIONS,
             idle_timeout: PIECE_IDLE,
             admission: Arc::new(neighbours),

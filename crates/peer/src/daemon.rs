@@ -7,7 +7,7 @@ use crate::config::Config;
 use crate::engine::{Engine, Parts};
 use crate::gc::Evictor;
 use crate::grpc::{AdmitLayer, Context, DownloadService, ImportService, UploadService, severable};
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, Origins, Readings};
 use crate::proxy::{Error as ProxyError, Proxy};
 use crate::room::{Promises, Room};
 use crate::sockets::Sockets;
@@ -21,7 +21,7 @@ use dragonfly_service::tls::{self, ServerTls};
 use dragonfly_service::{Ready, StillRunning, Workers, exit, net};
 use dragonfly_source as source;
 use dragonfly_storage as storage;
-use dragonfly_transfer::PieceServer;
+use dragonfly_transfer::{PieceServer, RateLimit};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -150,7 +150,6 @@ pub struct Peer {
     _data: DataDir,
 }
 
-#[derive(Clone, Copy)]
 struct ServiceLimits {
     local: Limits,
     upload: Limits,
@@ -168,14 +167,26 @@ impl Peer {
         let sockets = Sockets::bind(&config)?;
         let addresses = sockets.addresses(&config)?;
         let upload_tls = config.upload.server_tls.as_ref().map(ServerTls::load).transpose()?;
-        let sources = sources(&config, &addresses)?;
+        let registry = dragonfly_service::Metrics::new();
+        let metrics = Metrics::new(&registry);
+        let sources = sources(&config, &addresses, Origins::new(&registry))?;
         let storage = open_storage(&config).await?;
         let announcement = announcement(&config, &addresses).await;
         let cluster = Cluster::new(&config, announcement.clone())?;
         let own_ip = announcement.identity().ip;
         let neighbours = Neighbours::new(own_ip, config.upload.disable_shared, cluster.clone());
-        let registry = dragonfly_service::Metrics::new();
-        let metrics = Metrics::new(&registry);
+        let transfer = transfer(&config, sources.clone());
+        let upload_limit = RateLimit::new(Some(config.upload.bandwidth));
+        let pieces = piece_server(storage.clone(), neighbours.clone(), upload_limit.clone());
+        Readings {
+            storage: storage.clone(),
+            dir: config.storage.dir.clone(),
+            pieces: pieces.stats(),
+            download_limit: transfer.download_limit.clone(),
+            source_limit: transfer.source_limit.clone(),
+            upload_limit,
+        }
+        .show(&registry);
         let (servers, downloads) = (workers(), workers());
         let room = Arc::new(Room {
             quota: config.gc.quota,
@@ -189,7 +200,7 @@ impl Peer {
             identity: announcement.identity().clone(),
             storage: storage.clone(),
             sources: sources.clone(),
-            transfer: transfer(&config, sources.clone()),
+            transfer,
             cluster: cluster.clone(),
             neighbours: neighbours.clone(),
             workers: downloads.clone(),
@@ -203,21 +214,20 @@ impl Peer {
             cluster,
             announcement,
             workers: downloads.clone(),
+            metrics: metrics.clone(),
             ending: servers.cancel_token(),
             registries: config.proxy.registry_mirror.clone(),
             piece_port: addresses.piece_tcp.port(),
             alive: watch::Sender::new(()),
         };
-        let pieces = piece_server(&config, context.storage.clone(), neighbours.clone());
-        Metrics::serves(&registry, pieces.stats());
         Ok(Peer {
             proxy: proxy(&config, &context, sources, &registry)?,
             pieces,
             evictor: evictor(&config, &context, (room, metrics.clone())),
             context: Arc::new(context),
             limits: ServiceLimits {
-                local: config.download.limits,
-                upload: config.upload.limits,
+                local: config.download.limits.clone(),
+                upload: config.upload.limits.clone(),
             },
             ready: Ready::new(),
             sever: CancellationToken::new(),
@@ -231,6 +241,11 @@ impl Peer {
             upload_tls,
             _data: data,
         })
+    }
+
+    /// What it tells of itself.
+    pub fn metrics(&self) -> dragonfly_service::Metrics {
+        self.registry.clone()
     }
 
     /// Where it listens: the actual ports, also where the configuration says 0.
@@ -279,7 +294,9 @@ impl Peer {
         let Peer { servers, sockets, .. } = self;
         let cancel = servers.cancel_token();
         let limits = self.limits;
-        let local = grpc::server(limits.local)
+        let reached = self.metrics.limits.clone();
+        let granted = limits.local.counted(reached.of("local_grpc_requests"));
+        let local = grpc::server(granted)
             .add_service(health())
             .add_service(
                 DfdaemonDownloadServer::new(DownloadService::new(self.context.clone()))
@@ -296,7 +313,8 @@ impl Peer {
             Some(_) => AdmitLayer::everybody(),
             None => AdmitLayer::by_address(self.neighbours, self.metrics),
         };
-        let mut server = grpc::server(limits.upload).layer(admit);
+        let granted = limits.upload.counted(reached.of("upload_grpc_requests"));
+        let mut server = grpc::server(granted).layer(admit);
         if let Some(tls) = &self.upload_tls {
             server = server.tls_config(tls.tonic()).map_err(RunError::Tls)?;
         }

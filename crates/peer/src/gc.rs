@@ -5,7 +5,7 @@
 use crate::cluster::Cluster;
 use crate::config::Eviction;
 use crate::engine::Engine;
-use crate::metrics::Metrics;
+use crate::metrics::{Evicted, Metrics};
 use crate::room::{self, Room};
 use dragonfly_storage::{Storage, TaskRecord};
 use std::sync::Arc;
@@ -41,8 +41,6 @@ impl Evictor {
                 tracing::warn!(%error, "can't record when tasks were used");
             }
             self.evict().await;
-            let usage = self.storage.usage();
-            self.metrics.stored(usage.tasks, usage.content_bytes);
         }
     }
 
@@ -51,7 +49,7 @@ impl Evictor {
         let (old, rest) = by_age(idle, SystemTime::now(), &self.policy);
         let mut evicted = Vec::new();
         for task in old {
-            if self.room.evict(&task, "it is old").await {
+            if self.room.evict(&task, Evicted::Old).await {
                 evicted.push(task);
             }
         }
@@ -64,7 +62,7 @@ impl Evictor {
                 break;
             }
             let held = self.storage.bytes_of(&task.id);
-            if self.room.evict(&task, "room is needed").await {
+            if self.room.evict(&task, Evicted::Room).await {
                 excess = excess.saturating_sub(held);
                 evicted.push(task);
             }
@@ -82,7 +80,10 @@ impl Evictor {
             .filter(|task| task.policy.has_ended(now));
         for task in over {
             match self.storage.remove(&task.id).await {
-                Ok(_) => tracing::info!(task.id = %task.id, "the time of a kept task is over"),
+                Ok(_) => {
+                    tracing::info!(task.id = %task.id, "the time of a kept task is over");
+                    self.metrics.evicted(Evicted::Ended, task.content_length.unwrap_or(0));
+                }
                 Err(error) => tracing::warn!(task.id = %task.id, %error, "can't remove a kept task whose time is over"),
             }
         }

@@ -7,27 +7,27 @@ use std::net::{IpAddr, SocketAddr};
 
 /// This host, as it announces itself. Fixed for the life of the process.
 #[derive(Debug, Clone)]
-pub(crate) struct Identity {
+pub struct Identity {
     /// `<ip>-<hostname>`, with `-seed` behind it for a seed peer.
-    pub(crate) host_id: HostId,
+    pub host_id: HostId,
     /// The address that others reach this host by.
-    pub(crate) ip: IpAddr,
+    pub ip: IpAddr,
     /// This host's name.
-    pub(crate) hostname: String,
+    pub hostname: String,
     /// Normal or seed.
-    pub(crate) kind: HostKind,
+    pub kind: HostKind,
     /// Data centre.
-    pub(crate) idc: Option<String>,
+    pub idc: Option<String>,
     /// Place.
-    pub(crate) location: Option<String>,
+    pub location: Option<String>,
     /// The cluster this host is pinned to; 0 for none.
-    pub(crate) scheduler_cluster_id: u64,
+    pub scheduler_cluster_id: u64,
 }
 
 impl Identity {
     /// Resolves name and address. Without a configured address it is the source of the route to the manager, else to
     /// the first scheduler.
-    pub(crate) async fn resolve(config: &Config) -> Self {
+    pub async fn resolve(config: &Config) -> Self {
         let ip = match config.host.ip {
             Some(ip) => ip,
             None => net::advertised_ip(&remotes(config).await),
@@ -50,7 +50,7 @@ impl Identity {
     }
 
     /// A new id for one download.
-    pub(crate) fn new_peer(&self) -> PeerId {
+    pub fn new_peer(&self) -> PeerId {
         PeerId::random(self.ip, &self.hostname, self.kind.is_seed())
     }
 }

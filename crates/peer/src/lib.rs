@@ -24,3 +24,4 @@ mod sockets;
 pub use cluster::Error as ClusterError;
 pub use config::Config;
 pub use daemon::{Addresses, BuildError, Peer, RunError};
+pub use identity::Identity;

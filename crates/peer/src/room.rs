@@ -5,7 +5,7 @@
 //! could not be made to fit is refused at once.
 
 use crate::cluster::Cluster;
-use crate::metrics::Metrics;
+use crate::metrics::{Evicted, Metrics};
 use dragonfly_model::TaskId;
 use dragonfly_service::Workers;
 use dragonfly_storage::{Storage, TaskRecord};
@@ -110,7 +110,7 @@ impl Room {
         if !self.has(needed)
             && let Err(lacking) = self.make(needed, is_running).await
         {
-            self.metrics.lacked_room();
+            self.metrics.limits.of("disk_room").inc();
             return Err(lacking);
         }
         let bytes = self.storage.bytes_of(task).saturating_add(needed);
@@ -141,7 +141,7 @@ impl Room {
             if self.has(needed) {
                 break;
             }
-            if self.evict(&task, "room is needed at once").await {
+            if self.evict(&task, Evicted::Room).await {
                 evicted.push(task);
             }
         }
@@ -165,11 +165,12 @@ impl Room {
     }
 
     /// Removes a task. Whether it was there; [`tell`] the schedulers then.
-    pub(crate) async fn evict(&self, task: &TaskRecord, reason: &str) -> bool {
+    pub(crate) async fn evict(&self, task: &TaskRecord, reason: Evicted) -> bool {
+        let held = self.storage.bytes_of(&task.id);
         match self.storage.remove(&task.id).await {
             Ok(removed) => {
-                tracing::info!(task.id = %task.id, reason, "evicted");
-                self.metrics.evicted();
+                tracing::info!(task.id = %task.id, reason = reason.label(), "evicted");
+                self.metrics.evicted(reason, held);
                 removed
             }
             Err(error) => {

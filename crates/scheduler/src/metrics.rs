@@ -5,8 +5,8 @@ use crate::preheat::Tally;
 use dragonfly_api::common::{Download, Priority, TaskType, TrafficType};
 use dragonfly_model::HostKind;
 use dragonfly_scheduling as scheduling;
-use dragonfly_service::Metrics;
-use prometheus_client::encoding::EncodeLabelSet;
+use dragonfly_service::metrics::{self, Call, LimitsReached};
+use dragonfly_service::{Metrics, labels};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
@@ -16,12 +16,34 @@ use std::time::Duration;
 /// Upper bounds of the time to an answer, in milliseconds.
 const MILLISECONDS: [f64; 9] = [1.0, 5.0, 20.0, 100.0, 500.0, 2_000.0, 10_000.0, 30_000.0, 90_000.0];
 
-/// Whose download it is.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub(crate) struct Who {
-    priority: &'static str,
-    task_type: &'static str,
-    host_type: &'static str,
+labels! {
+    /// Whose download it is.
+    pub(crate) struct Who {
+        priority: &'static str,
+        task_type: &'static str,
+        host_type: &'static str,
+    }
+
+    struct Moved {
+        traffic_type: &'static str,
+        task_type: &'static str,
+        host_type: &'static str,
+    }
+
+    struct Bytes {
+        r#type: &'static str,
+        task_type: &'static str,
+        host_type: &'static str,
+    }
+
+    struct Decided {
+        decision: &'static str,
+        reason: &'static str,
+    }
+
+    struct Outcome {
+        outcome: &'static str,
+    }
 }
 
 impl Who {
@@ -37,31 +59,6 @@ impl Who {
             },
         }
     }
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Moved {
-    traffic_type: &'static str,
-    task_type: &'static str,
-    host_type: &'static str,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Bytes {
-    r#type: &'static str,
-    task_type: &'static str,
-    host_type: &'static str,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Decided {
-    decision: &'static str,
-    reason: &'static str,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Outcome {
-    outcome: &'static str,
 }
 
 /// A thing that peers do, counted as done and as failed.
@@ -80,38 +77,15 @@ impl Deed {
         deed
     }
 
+    /// What has not failed yet is shown as 0, so that its first failure is a change.
     pub(crate) fn done(&self, who: &Who) {
+        drop(self.failed.get_or_create(who));
         self.done.get_or_create(who).inc();
     }
 
     pub(crate) fn failed(&self, who: &Who) {
+        drop(self.done.get_or_create(who));
         self.failed.get_or_create(who).inc();
-    }
-}
-
-/// A call, counted as asked and as failed.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Call {
-    asked: Counter,
-    failed: Counter,
-}
-
-impl Call {
-    fn registered(shown: &Metrics, name: &str) -> Self {
-        let call = Self::default();
-        shown.register(name, &format!("Calls of {name}"), call.asked.clone());
-        let failed = format!("{name}_failure");
-        shown.register(&failed, &format!("Failed calls of {name}"), call.failed.clone());
-        call
-    }
-
-    /// Counts a call by its result.
-    pub(crate) fn count<T, E>(&self, result: Result<T, E>) -> Result<T, E> {
-        self.asked.inc();
-        if result.is_err() {
-            self.failed.inc();
-        }
-        result
     }
 }
 
@@ -148,13 +122,14 @@ pub(crate) struct Counts {
     hosts: Gauge,
     tasks: Gauge,
     peers: Gauge,
+    pub(crate) limits: LimitsReached,
 }
 
 impl Counts {
     /// Metrics that `metrics` shows.
     pub(crate) fn new(metrics: &Metrics) -> Self {
         let shown = &metrics.with_prefix("dragonfly").with_prefix("scheduler");
-        let call = |name: &str| Call::registered(shown, name);
+        let call = |name: &str| Call::new(shown, name);
         let deed = |name: &str, help: &str| Deed::registered(shown, name, help);
         let counts = Self {
             announce_peer: call("announce_peer"),
@@ -193,8 +168,11 @@ impl Counts {
             hosts: Gauge::default(),
             tasks: Gauge::default(),
             peers: Gauge::default(),
+            limits: LimitsReached::new(shown),
         };
         counts.show(shown);
+        counts.begin();
+        metrics::show_version(shown);
         counts
     }
 
@@ -238,6 +216,16 @@ impl Counts {
         shown.register("peers", "Peers that are known", self.peers.clone());
     }
 
+    /// A series that begins at its first event has no rate of it, so those that are few begin at once.
+    fn begin(&self) {
+        for outcome in ["done", "failed"] {
+            drop(self.seed_calls.get_or_create(&Outcome { outcome }));
+        }
+        for outcome in ["done", "failed", "cancelled"] {
+            drop(self.preheat_targets.get_or_create(&Outcome { outcome }));
+        }
+    }
+
     /// Counts a piece that a peer got.
     pub(crate) fn piece(&self, who: &Who, traffic: TrafficType, length: u64) {
         let traffic_type = traffic.as_str_name();
@@ -249,6 +237,8 @@ impl Counts {
             task_type,
             host_type,
         };
+        drop(self.pieces_failed.get_or_create(&moved));
+        drop(self.source_pieces_failed.get_or_create(who));
         self.pieces.get_or_create(&moved).inc();
         let bytes = Bytes {
             r#type: traffic_type,
@@ -290,7 +280,8 @@ impl Counts {
             Decision::Parked { reason, .. } => ("parked", reason.label()),
             Decision::Refuse { reason, .. } => ("refuse", reason.label()),
             Decision::HostForgotten { .. } => ("forget_host", "silent"),
-            Decision::EndStream { .. } | Decision::TaskForgotten { .. } | Decision::WakeAt(_) => return,
+            Decision::TaskForgotten { .. } => ("forget_task", "unused"),
+            Decision::EndStream { .. } | Decision::WakeAt(_) => return,
         };
         self.decisions.get_or_create(&Decided { decision, reason }).inc();
     }

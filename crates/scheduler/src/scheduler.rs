@@ -48,6 +48,8 @@ pub struct Scheduler {
     sources: Sources,
     addresses: Addresses,
     ready: Ready,
+    metrics: Metrics,
+    counts: Counts,
     /// Held as long as the table of hosts is written.
     data_dir: DataDir,
 }
@@ -168,6 +170,7 @@ impl Scheduler {
                 Some((manager.clone(), tls, place))
             }
         };
+        let metrics = Metrics::new();
         Ok(Self {
             config,
             grpc_listener,
@@ -180,8 +183,15 @@ impl Scheduler {
             sources,
             addresses,
             ready: Ready::new(),
+            counts: Counts::new(&metrics),
+            metrics,
             data_dir,
         })
+    }
+
+    /// What it tells of itself.
+    pub fn metrics(&self) -> Metrics {
+        self.metrics.clone()
     }
 
     /// Where it listens; ports that were 0 in the configuration are the ones that were taken.
@@ -197,8 +207,7 @@ impl Scheduler {
     /// Serves until `cancel`, ends the streams of peers, and writes the table of hosts.
     pub async fn run(self, cancel: CancellationToken) -> Result<(), RunError> {
         let workers = Workers::new(cancel.child_token());
-        let metrics = Metrics::new();
-        let counts = Counts::new(&metrics);
+        let counts = self.counts;
         let (brain, commands) = Brain::new();
         let (applications, known_applications) = watch::channel(Arc::<Applications>::default());
         let (rules, known_rules) = watch::channel(Arc::<Rules>::default());
@@ -250,7 +259,7 @@ impl Scheduler {
             }
         });
         if let Some(listener) = self.ops {
-            let (ready, metrics) = (self.ready.clone(), Some(metrics));
+            let (ready, metrics) = (self.ready.clone(), Some(self.metrics));
             let serving = ops::serve(listener, Routes { ready, metrics }, workers.cancel_token());
             workers.spawn("scheduler metrics", serving);
         }

@@ -1,13 +1,14 @@
 //! What operators and orchestrators ask a program: is it alive, is it ready, how is it doing.
 
+use crate::metrics::Form;
 use crate::web::{self, Limits};
-use crate::{Metrics, Ready, metrics};
+use crate::{Metrics, Ready};
 use axum::Router;
 use axum::extract::State;
 use axum::response::IntoResponse;
 use axum::routing::get;
-use http::StatusCode;
-use http::header::CONTENT_TYPE;
+use http::header::{ACCEPT, CONTENT_TYPE};
+use http::{HeaderMap, StatusCode};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -48,8 +49,10 @@ async fn healthy(State(ready): State<Ready>) -> impl IntoResponse {
     }
 }
 
-async fn scrape(State(metrics): State<Metrics>) -> impl IntoResponse {
-    ([(CONTENT_TYPE, metrics::CONTENT_TYPE)], metrics.encode())
+async fn scrape(State(metrics): State<Metrics>, headers: HeaderMap) -> impl IntoResponse {
+    let accept = headers.get(ACCEPT).and_then(|accept| accept.to_str().ok());
+    let form = Form::accepted(accept.unwrap_or_default());
+    ([(CONTENT_TYPE, form.content_type())], metrics.encode(form))
 }
 
 #[cfg(test)]
@@ -102,7 +105,7 @@ mod tests {
         );
         let answer = request(server.addr, "GET /metrics").await;
         assert!(
-            answer.contains("openmetrics-text") && answer.ends_with("# EOF\n"),
+            answer.contains("text/plain; version=0.0.4") && answer.contains("process_open_fds"),
             "{answer}"
         );
         assert!(

@@ -14,6 +14,7 @@ mod error;
 mod hdfs;
 mod http;
 mod hub;
+mod observer;
 pub mod oci;
 mod request;
 mod store;
@@ -24,6 +25,7 @@ pub use egress::{EgressPolicy, Refusal};
 pub use entry::{Entry, MAX_ENTRIES};
 pub use error::{Error, Fault};
 pub use http::ForwardBody;
+pub use observer::{Asked, Observer};
 pub use request::{Body, Caller, Head, Request, Validator};
 pub use trust::Trust;
 
@@ -31,6 +33,7 @@ use ::http::HeaderMap;
 use ::http::Response;
 use futures::future::BoxFuture;
 use hyper::body::Incoming;
+use observer::Observed;
 use rustls_pki_types::CertificateDer;
 use std::sync::Arc;
 use std::time::Duration;
@@ -55,6 +58,8 @@ pub struct Config {
     pub response_timeout: Duration,
     /// How long a body may pause between two chunks.
     pub stall_timeout: Duration,
+    /// Who is told of what is asked.
+    pub observer: Option<Arc<dyn Observer>>,
 }
 
 impl Default for Config {
@@ -68,6 +73,7 @@ impl Default for Config {
             request_headers: HeaderMap::new(),
             response_timeout: Duration::from_secs(30),
             stall_timeout: Duration::from_secs(30),
+            observer: None,
         }
     }
 }
@@ -107,6 +113,7 @@ pub struct Sources {
     hubs: Arc<dyn Source>,
     hdfs: Arc<dyn Source>,
     forwarder: Arc<http::Forwarder>,
+    observed: Observed,
 }
 
 impl Sources {
@@ -115,6 +122,7 @@ impl Sources {
     /// Fails only if one of `extra_roots` is no certificate.
     pub fn new(config: Config) -> Result<Self, Error> {
         let response_timeout = config.response_timeout;
+        let observed = Observed(config.observer.clone());
         let http::Doors {
             source,
             bare,
@@ -127,25 +135,30 @@ impl Sources {
             hubs: Arc::new(hub::HubSource::new(bare.clone())),
             hdfs: Arc::new(hdfs::HdfsSource::new(bare)),
             forwarder,
+            observed,
         })
     }
 
     /// Asks for the head of a content: its length, its headers, whether it can be read in ranges. Moves at most one
     /// byte of the content itself. An answer other than success is [`Error::Status`].
     pub async fn stat(&self, request: &Request) -> Result<Head, Error> {
-        self.of(request)?.stat(request).await
+        let answer = self.of(request)?.stat(request);
+        self.observed.asking(request.url.scheme(), "HEAD", answer).await
     }
 
     /// Asks for the content, or for `request.range` of it. An origin that can't do ranges answers with the whole
     /// content, which [`Body::range`] tells. An origin whose content is not the one of `request.if_match` is
     /// [`Error::Changed`].
     pub async fn get(&self, request: Request) -> Result<Body, Error> {
-        self.of(&request)?.get(&request).await
+        let answer = self.of(&request)?.get(&request);
+        let body = self.observed.asking(request.url.scheme(), "GET", answer).await?;
+        Ok(self.observed.counting(body))
     }
 
     /// All that is below a directory, in the origin's order; at most [`MAX_ENTRIES`]. HTTP has no directories.
     pub async fn list(&self, request: &Request) -> Result<Vec<Entry>, Error> {
-        self.of(request)?.list(request).await
+        let answer = self.of(request)?.list(request);
+        self.observed.asking(request.url.scheme(), "LIST", answer).await
     }
 
     /// Passes a client's request on to the http or https URL in it, and the answer back, whatever its status: redirects
@@ -155,7 +168,9 @@ impl Sources {
         request: ::http::Request<ForwardBody>,
         caller: Caller,
     ) -> Result<Response<Incoming>, Error> {
-        self.forwarder.send(request, caller).await
+        let scheme = request.uri().scheme_str().unwrap_or_default().to_owned();
+        let answer = self.forwarder.send(request, caller);
+        self.observed.asking(&scheme, "FORWARD", answer).await
     }
 
     /// A connection to a host for a tunnel whose bytes nobody reads here. `host` is a name or an address.

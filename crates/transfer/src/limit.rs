@@ -1,5 +1,6 @@
 //! Bandwidth limits that pace: bytes are let through evenly, not a second's worth at once.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -22,6 +23,8 @@ struct Pace {
     bytes_per_second: u64,
     /// When all that was granted so far will have passed.
     passed_at: Mutex<Instant>,
+    /// Nanoseconds that its users have waited.
+    waited: AtomicU64,
 }
 
 impl RateLimit {
@@ -31,6 +34,7 @@ impl RateLimit {
             Arc::new(Pace {
                 bytes_per_second: rate,
                 passed_at: Mutex::new(Instant::now()),
+                waited: AtomicU64::new(0),
             })
         });
         Self { pace }
@@ -39,6 +43,12 @@ impl RateLimit {
     /// No limit.
     pub fn unlimited() -> Self {
         Self { pace: None }
+    }
+
+    /// How long all its users together have waited for it.
+    pub fn waited(&self) -> Duration {
+        let nanos = self.pace.as_ref().map(|pace| pace.waited.load(Ordering::Relaxed));
+        Duration::from_nanos(nanos.unwrap_or_default())
     }
 
     /// How many bytes to acquire and move at once: at most `max`, and so few that a slow limit stays smooth.
@@ -76,6 +86,8 @@ impl Pace {
             begin
         };
         if begin > now {
+            let nanos = u64::try_from((begin - now).as_nanos()).unwrap_or(u64::MAX);
+            self.waited.fetch_add(nanos, Ordering::Relaxed);
             tokio::time::sleep_until(begin).await;
         }
     }
@@ -115,6 +127,8 @@ mod tests {
         let start = Instant::now();
         limit.acquire(MIB).await;
         assert!(start.elapsed() >= Duration::from_millis(950), "{:?}", start.elapsed());
+        assert!(limit.waited() >= Duration::from_millis(900), "{:?}", limit.waited());
+        assert_eq!(RateLimit::unlimited().waited(), Duration::ZERO);
     }
 
     #[tokio::test(start_paused = true)]

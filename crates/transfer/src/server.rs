@@ -62,6 +62,8 @@ pub struct ServerStats {
     pub pieces: AtomicU64,
     /// Bytes of pieces sent.
     pub bytes: AtomicU64,
+    /// Pieces that are being sent.
+    pub sending: AtomicU64,
     /// Requests for what is not here.
     pub not_found: AtomicU64,
     /// Connections refused because there were too many.
@@ -70,6 +72,22 @@ pub struct ServerStats {
     pub refused_address: AtomicU64,
     /// Connections that ended in an error: of the network, of the asker, or of our disk.
     pub failed: AtomicU64,
+}
+
+/// A piece that is being sent, until this is dropped.
+struct Sending<'a>(&'a AtomicU64);
+
+impl<'a> Sending<'a> {
+    fn begin(sending: &'a AtomicU64) -> Self {
+        sending.fetch_add(1, Ordering::Relaxed);
+        Self(sending)
+    }
+}
+
+impl Drop for Sending<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// Serves the pieces of a storage.
@@ -267,6 +285,7 @@ impl Connection {
             return self.write_all(&not_found(request).encode(id)).await;
         };
         pin.touch();
+        let _sending = Sending::begin(&stats.sending);
         let span = piece.span;
         self.write_all(&content_of(&pin, piece).encode(id, family)).await?;
         self.send(&pin, span).await?;

@@ -1,7 +1,7 @@
-//! Dashboards, and the names of metrics in them and in alerts: each is one of the code's.
+//! Dashboards, and the names of metrics in them and in alerts: each is one of the programs'.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use dragonfly_testkit::packages::{self, PROMETHEUS};
@@ -10,14 +10,8 @@ use serde_json::{Value, json};
 use crate::production::{names, rule_files};
 use crate::{Case, DEFAULTS, EVERYTHING, chart};
 
-/// Whose metrics begin with which words.
-const ROOMS: [(&str, &str); 3] = [
-    ("manager", "dragonfly_manager_"),
-    ("scheduler", "dragonfly_scheduler_"),
-    ("peer", "dragonfly_client_"),
-];
-/// What the format of Prometheus adds to a name.
-const ENDS: [&str; 5] = ["_total", "_bucket", "_sum", "_count", ""];
+/// What a histogram's name has behind it where it is asked for.
+const ENDS: [&str; 4] = ["_bucket", "_sum", "_count", ""];
 
 /// Not in a snapshot, which would hold them four times.
 const WITH_DASHBOARDS: Case = EVERYTHING.with(&[
@@ -27,47 +21,13 @@ const WITH_DASHBOARDS: Case = EVERYTHING.with(&[
     "client.metrics.dashboard.enable=true",
 ]);
 
-/// Every file named `metrics.rs` of a room.
-fn sources(dir: &Path) -> Vec<PathBuf> {
-    let entries = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
-    let found = entries.flat_map(|path| {
-        if path.is_dir() {
-            sources(&path)
-        } else if path.ends_with("metrics.rs") {
-            vec![path]
-        } else {
-            Vec::new()
-        }
-    });
-    found.collect()
-}
-
-/// The names that the code gives: its words in quotes, and with `_failure` if they name a deed or a call.
-fn of_the_code() -> BTreeSet<String> {
-    let mut all = BTreeSet::new();
-    for (room, prefix) in ROOMS {
-        let deeds = ["call(", "deed("];
-        let dir = Path::new(env!("CARGO_MANIFEST_DIR"))
-            .join("../crates")
-            .join(room)
-            .join("src");
-        for source in sources(&dir) {
-            let text = std::fs::read_to_string(source).unwrap();
-            let code = text.split("#[cfg(test)]").next().unwrap();
-            let dense: String = code.split_whitespace().collect();
-            let is_a_name = |word: &&str| {
-                let letters = word.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
-                letters && !word.is_empty()
-            };
-            for word in code.split('"').skip(1).step_by(2).filter(is_a_name) {
-                all.insert(format!("{prefix}{word}"));
-                if deeds.iter().any(|deed| dense.contains(&format!("{deed}\"{word}\""))) {
-                    all.insert(format!("{prefix}{word}_failure"));
-                }
-            }
-        }
-    }
-    all
+/// The names that docs/metrics.md has from the programs themselves.
+fn of_the_programs() -> BTreeSet<String> {
+    let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/metrics.md")).unwrap();
+    let rows = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `")?.split_once('`'));
+    rows.map(|(name, _)| name.to_owned()).collect()
 }
 
 fn dashboards() -> BTreeMap<String, Value> {
@@ -86,8 +46,8 @@ fn dashboards() -> BTreeMap<String, Value> {
 }
 
 #[test]
-fn dashboards_and_alerts_ask_only_for_metrics_that_the_code_names() {
-    let known = of_the_code();
+fn dashboards_and_alerts_ask_only_for_metrics_that_the_programs_have() {
+    let known = of_the_programs();
     let dir = tempfile::tempdir().unwrap();
     let mut texts: Vec<String> = rule_files(dir.path())
         .iter()

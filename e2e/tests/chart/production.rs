@@ -240,9 +240,8 @@ fn prometheus_accepts_the_rules() {
 }
 
 /// Only managers that have a Redis say how it is, and what fails is shown once it has failed.
-const NOT_HERE: [&str; 4] = [
+const NOT_HERE: [&str; 3] = [
     "dragonfly_manager_redis_up",
-    "dragonfly_client_proxy_limited_total",
     "dragonfly_scheduler_download_piece_finished_total",
     "dragonfly_scheduler_download_piece_finished_failure_total",
 ];

@@ -1,7 +1,7 @@
 //! The command line of `dfctl`.
 
 use super::output::Output;
-use super::{audit, cluster, job, kept, local, peer, preheat, scheduler, token, traces};
+use super::{audit, cluster, doctor, job, kept, local, peer, preheat, scheduler, stats, token, traces};
 use dragonfly_api::rest::MemberState;
 use secrecy::SecretString;
 use std::path::PathBuf;
@@ -109,6 +109,12 @@ pub(super) enum Noun {
     /// Tasks that this host has, as its dfdaemon tells: no manager is needed
     #[command(flatten)]
     Local(local::Noun),
+    /// Whether this host is wired as it should be, and what is to be done if not: no manager need be named
+    #[command(after_help = doctor::EXAMPLES)]
+    Doctor(doctor::Args),
+    /// Bytes by where they came from, and what origins did not have to give
+    #[command(after_help = stats::EXAMPLES)]
+    Stats(stats::Args),
     /// Kept tasks: contents that clusters themselves keep with replicas, as their manager tells
     Kept {
         #[command(subcommand)]

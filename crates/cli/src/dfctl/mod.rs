@@ -7,6 +7,7 @@ mod audit;
 mod by_scheduler;
 mod client;
 mod cluster;
+mod doctor;
 mod file;
 mod follow;
 mod job;
@@ -16,6 +17,7 @@ pub(crate) mod output;
 mod peer;
 mod preheat;
 mod scheduler;
+mod stats;
 mod token;
 mod traces;
 
@@ -45,6 +47,8 @@ Examples:
   dfctl persistent-cache-task rm 5e884898da28047151d0e56f8dc62927…
   dfctl traces find --min-duration 5s --since 1h
   dfctl audit ls --failed
+  dfctl doctor
+  dfctl stats --all
 
 The manager and who calls it come from the flags, else from the environment (DFCTL_MANAGER, DFCTL_TOKEN, or DFCTL_USER
 with DFCTL_PASSWORD), else from the file ~/.config/dragonfly/dfctl.yaml with the keys manager, token, user, password and ca.
@@ -74,9 +78,13 @@ async fn answer(args: Args) -> Result<String, Failure> {
         Noun::Traces { verb } => Box::pin(traces::run(manager, verb, output)).await,
         Noun::Audit { verb } => audit::run(manager, verb, output).await,
         Noun::Local(noun) => local::run(noun, output).await,
+        Noun::Doctor(args) => Box::pin(doctor::run(args, output)).await,
+        Noun::Stats(args) => Box::pin(stats::run(args, &connection, output)).await,
     };
     match args.noun {
         Noun::Local(noun) => Box::pin(local::run(noun, output)).await,
+        Noun::Doctor(args) => Box::pin(doctor::run(args, output)).await,
+        Noun::Stats(args) => Box::pin(stats::run(args, &connection, output)).await,
         Noun::Preheat { verb } if verb.names_a_scheduler() => {
             Box::pin(by_scheduler::run(connection.ca.as_deref(), verb.wanted()?, output)).await
         }

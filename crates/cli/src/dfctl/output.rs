@@ -5,6 +5,7 @@ use comfy_table::{ContentArrangement, Table, presets};
 use dragonfly_service::exit;
 use jiff::Timestamp;
 use serde::Serialize;
+use std::net::{IpAddr, SocketAddr};
 
 /// The form of what is printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
@@ -35,6 +36,14 @@ pub(crate) fn time(at: Timestamp) -> String {
     at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
+/// Host and port; an IPv6 address stands in brackets.
+pub(crate) fn address(ip: &str, port: u16) -> String {
+    match ip.parse::<IpAddr>() {
+        Ok(ip) => SocketAddr::new(ip, port).to_string(),
+        Err(_) => format!("{ip}:{port}"),
+    }
+}
+
 /// The same as JSON.
 pub(crate) fn json(value: &impl Serialize) -> Result<String, Failure> {
     let text = serde_json::to_string_pretty(value).map_err(|error| Failure::of(&error, exit::FAILURE))?;
@@ -44,6 +53,13 @@ pub(crate) fn json(value: &impl Serialize) -> Result<String, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_ipv6_address_stands_in_brackets_before_its_port() {
+        assert_eq!(address("10.0.0.1", 80), "10.0.0.1:80");
+        assert_eq!(address("::1", 80), "[::1]:80");
+        assert_eq!(address("node", 80), "node:80");
+    }
 
     #[test]
     fn columns_stand_below_their_headings() {

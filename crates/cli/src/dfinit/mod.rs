@@ -164,3 +164,31 @@ fn undo(args: &Args) -> Result<(), Failure> {
         changed.join(", ")
     )))
 }
+
+/// How far the runtimes of this host are led through the proxy.
+pub(crate) struct Wiring {
+    /// The file that says how they are to be.
+    pub(crate) file: String,
+    /// Where they are to be led.
+    pub(crate) proxy: String,
+    pub(crate) port: Option<u16>,
+    /// The files that a run would change.
+    pub(crate) to_change: Vec<PathBuf>,
+}
+
+/// Looks, and changes nothing. `None` if no file says how it is to be.
+pub(crate) fn wiring(named: Option<&Path>) -> Result<Option<Wiring>, Failure> {
+    if named.is_none() && !Path::new("/etc/dragonfly/dfinit.yaml").exists() {
+        return Ok(None);
+    }
+    let (raw, file) = program::read::<Raw>(named, "dfinit")?;
+    let config = Config::try_from(raw).map_err(|error| Failure::config(&error).within(&file))?;
+    let changes = plan(&config).map_err(|error| Failure::of(&error, exit::FAILURE))?;
+    let port = config.proxy_authority.rsplit_once(':');
+    Ok(Some(Wiring {
+        file,
+        port: port.and_then(|(_, port)| port.parse().ok()),
+        proxy: config.proxy,
+        to_change: changes.into_iter().map(|change| change.path).collect(),
+    }))
+}

@@ -79,7 +79,8 @@ impl Grpc {
         health
             .set_service_status(SERVICE, tonic_health::ServingStatus::Serving)
             .await;
-        let mut server = grpc::server(Limits::per_second(self.requests_per_second));
+        let refused = self.counts.limits.of("grpc_requests");
+        let mut server = grpc::server(Limits::per_second(self.requests_per_second).counted(refused));
         if let Some(tls) = &self.tls {
             server = server.tls_config(tls.tonic())?;
         }

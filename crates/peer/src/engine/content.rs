@@ -6,8 +6,9 @@ use super::{Error, ReadError};
 use bytes::Bytes;
 use dragonfly_model::{ByteRange, PeerId, PieceNumber, TaskId};
 use dragonfly_storage::{PieceRecord, Pin};
-use futures::Stream;
+use futures::{Stream, TryStreamExt};
 use http::{HeaderMap, HeaderName, HeaderValue};
+use prometheus_client::metrics::counter::Counter;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use tokio::sync::watch;
@@ -26,12 +27,20 @@ pub(super) struct Held {
     range: Option<ByteRange>,
     /// The download; absent if everything was here.
     lease: Option<Arc<Lease>>,
+    pub(super) reads: Reads,
+}
+
+/// How contents are read.
+#[derive(Debug, Clone)]
+pub(super) struct Reads {
     /// Bytes read at once.
     pub(super) chunk: usize,
+    /// Bytes that callers were given.
+    pub(super) delivered: Counter,
 }
 
 impl Content {
-    pub(super) fn present(pin: Pin, peer: PeerId, range: Option<ByteRange>, chunk: usize) -> Self {
+    pub(super) fn present(pin: Pin, peer: PeerId, range: Option<ByteRange>, reads: Reads) -> Self {
         pin.touch();
         Self {
             held: Arc::new(Held {
@@ -39,12 +48,12 @@ impl Content {
                 peer,
                 range,
                 lease: None,
-                chunk,
+                reads,
             }),
         }
     }
 
-    pub(super) fn arriving(pin: Pin, lease: Arc<Lease>, range: Option<ByteRange>, chunk: usize) -> Self {
+    pub(super) fn arriving(pin: Pin, lease: Arc<Lease>, range: Option<ByteRange>, reads: Reads) -> Self {
         pin.touch();
         Self {
             held: Arc::new(Held {
@@ -52,7 +61,7 @@ impl Content {
                 peer: lease.shared.peer.clone(),
                 range,
                 lease: Some(lease),
-                chunk,
+                reads,
             }),
         }
     }
@@ -100,9 +109,18 @@ impl Content {
         range: Option<ByteRange>,
     ) -> impl Stream<Item = Result<Bytes, ReadError>> + Send + 'static + use<> {
         let reader = Reader::new(self.held.clone(), range);
+        let delivered = self.held.reads.delivered.clone();
         futures::stream::try_unfold(reader, |mut reader| async move {
             Ok(reader.next().await?.map(|bytes| (bytes, reader)))
         })
+        .inspect_ok(move |bytes: &Bytes| {
+            delivered.inc_by(bytes.len() as u64);
+        })
+    }
+
+    /// A caller was given so many bytes in another way than by [`Content::read`].
+    pub(crate) fn delivered(&self, bytes: u64) {
+        self.held.reads.delivered.inc_by(bytes);
     }
 
     /// The task's storage.

@@ -15,6 +15,7 @@ mod request;
 mod running;
 
 pub use content::Content;
+use content::Reads;
 pub(crate) use download::{PIECE_REUSE, own_origin_text};
 pub use error::{Error, ReadError};
 pub(crate) use import::{Bytestream, Error as ImportError, Import, ends_at};
@@ -182,7 +183,7 @@ impl Engine {
                 }
             };
             match lease.shared.opened().await {
-                Ok(pin) => return Ok(Content::arriving(pin, lease, range, self.chunk())),
+                Ok(pin) => return Ok(Content::arriving(pin, lease, range, self.reads())),
                 // The first caller's credentials may be worse than this one's, or its wishes stricter.
                 Err(error) if !is_first && (error.blames_credentials() || matches!(error, Error::NoSource)) => {}
                 Err(error) => return Err(error),
@@ -278,17 +279,20 @@ impl Engine {
         let held = request.range.map_or(pin.content_length(), |range| Some(range.length));
         self.inner.parts.metrics.moved(Source::LOCAL_PEER, held.unwrap_or(0));
         let peer = self.inner.parts.identity.new_peer();
-        Some(Content::present(pin, peer, request.range, self.chunk()))
+        Some(Content::present(pin, peer, request.range, self.reads()))
     }
 
     fn start(&self, lease: &Arc<Lease>, request: Request, cancel: CancellationToken) {
-        let span = download::span(&lease.shared.task, &lease.shared.peer);
+        let span = download::span(&lease.shared.task, &lease.shared.peer, &request.url);
         let run = download::run(self.inner.clone(), lease.shared.clone(), request, cancel);
         self.inner.parts.workers.spawn("download", run.instrument(span));
     }
 
-    fn chunk(&self) -> usize {
-        self.inner.parts.settings.read_chunk
+    fn reads(&self) -> Reads {
+        Reads {
+            chunk: self.inner.parts.settings.read_chunk,
+            delivered: self.inner.parts.metrics.delivered.clone(),
+        }
     }
 }
 

@@ -158,7 +158,7 @@ impl Reader {
         let Some(length) = to.checked_sub(self.at).filter(|length| *length > 0) else {
             return Ok(None);
         };
-        let max = usize::try_from(length).map_or(self.held.chunk, |length| length.min(self.held.chunk));
+        let max = usize::try_from(length).map_or(self.held.reads.chunk, |length| length.min(self.held.reads.chunk));
         let bytes = match self.pin().read(self.at, max).await {
             Ok(bytes) => bytes,
             // The attempt was given up between the look and the read.
@@ -236,7 +236,8 @@ impl Reader {
         let mut crc = crc32fast::Hasher::new();
         let mut from = early.from;
         while from < self.at {
-            let max = usize::try_from(self.at - from).map_or(self.held.chunk, |left| left.min(self.held.chunk));
+            let max =
+                usize::try_from(self.at - from).map_or(self.held.reads.chunk, |left| left.min(self.held.reads.chunk));
             let bytes = self.pin().read(from, max).await.map_err(Error::from)?;
             if bytes.is_empty() {
                 return Err(ReadError::Retracted);

@@ -121,7 +121,9 @@ impl Delivery {
             Duration::ZERO,
         );
         if self.with_content {
-            piece.content = Some(bytes_of(self.content.pin(), record).await?);
+            let bytes = bytes_of(self.content.pin(), record).await?;
+            self.content.delivered(bytes.len() as u64);
+            piece.content = Some(bytes);
         }
         self.send(Part::DownloadPieceFinishedResponse(DownloadPieceFinishedResponse {
             piece: Some(piece),

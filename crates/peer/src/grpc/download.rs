@@ -47,10 +47,11 @@ impl DownloadService {
         let with_content = download.need_piece_content && output.is_none();
         let (delivery, messages) = Delivery::new(self.context.clone(), content.clone(), range, with_content);
         let write = async move || -> Result<(), Status> {
-            match output {
-                Some(output) => Ok(output.write(content.pin()).await?),
-                None => Ok(()),
+            if let Some(output) = output {
+                output.write(content.pin()).await?;
+                content.delivered(content.content_length().unwrap_or(0));
             }
+            Ok(())
         };
         self.context.workers.spawn("delivery", delivery.run(timeout, write));
         Ok(messages)
@@ -72,8 +73,7 @@ impl DfdaemonDownload for DownloadService {
     }
 
     async fn stat_task(&self, request: Request<StatTaskRequest>) -> Result<Response<common::Task>, Status> {
-        let task = task_id(&request.into_inner().task_id)?;
-        self.context.cluster.stat_task(&task).await.map(Response::new)
+        self.context.stat(&request.into_inner().task_id).await
     }
 
     async fn stat_local_task(
@@ -90,7 +90,8 @@ impl DfdaemonDownload for DownloadService {
         &self,
         _: Request<ListLocalTasksRequest>,
     ) -> Result<Response<ListLocalTasksResponse>, Status> {
-        Ok(Response::new(stat::list(&self.context.storage)))
+        let listed = Ok(Response::new(stat::list(&self.context.storage)));
+        self.context.metrics.calls.list_local_tasks.count(listed)
     }
 
     async fn delete_task(&self, request: Request<DeleteTaskRequest>) -> Result<Response<()>, Status> {
@@ -103,7 +104,7 @@ impl DfdaemonDownload for DownloadService {
 
     async fn delete_host(&self, _: Request<()>) -> Result<Response<()>, Status> {
         self.context.cluster.leave().await;
-        Ok(Response::new(()))
+        self.context.metrics.calls.delete_host.count(Ok(Response::new(())))
     }
 
     async fn download_persistent_cache_task(
@@ -121,9 +122,13 @@ impl DfdaemonDownload for DownloadService {
         };
         let output = Output::of(&output, uid)?;
         let with_content = request.need_piece_content && output.is_none();
-        let write = async move |pin: Pin| match output {
-            Some(output) => Ok(output.write(&pin).await?),
-            None => Ok(()),
+        let delivered = self.context.metrics.delivered.clone();
+        let write = async move |pin: Pin| {
+            if let Some(output) = output {
+                output.write(&pin).await?;
+                delivered.inc_by(pin.content_length().unwrap_or(0));
+            }
+            Ok(())
         };
         let messages = kept::deliver(&self.context, &request, with_content, write).await;
         messages.map(Response::new)

@@ -14,9 +14,11 @@ impl Context {
         asked: ListTaskEntriesRequest,
         caller: Caller,
     ) -> Result<ListTaskEntriesResponse, Status> {
-        let asked = question(asked, caller)?;
-        let found = self.engine.list(&asked).await;
-        let found = found.map_err(|error| status_of(&engine::Error::from(error)))?;
+        let found = async {
+            let found = self.engine.list(&question(asked, caller)?).await;
+            found.map_err(|error| status_of(&engine::Error::from(error)))
+        };
+        let found = self.metrics.calls.list_task_entries.count(found.await)?;
         Ok(ListTaskEntriesResponse {
             status_code: Some(200),
             entries: found.into_iter().map(entry).collect(),

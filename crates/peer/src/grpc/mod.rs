@@ -22,7 +22,8 @@ pub(crate) use upload::UploadService;
 use crate::cluster::{Announcement, Cluster};
 use crate::config::RegistryMirror;
 use crate::engine::{self, Engine};
-use dragonfly_api::{ApiError, backend_error};
+use crate::metrics::Metrics;
+use dragonfly_api::{ApiError, backend_error, common};
 use dragonfly_model::{IdError, TaskId};
 use dragonfly_service::Workers;
 use dragonfly_storage::Storage;
@@ -39,6 +40,7 @@ pub(crate) struct Context {
     pub(crate) cluster: Cluster,
     pub(crate) announcement: Announcement,
     pub(crate) workers: Workers,
+    pub(crate) metrics: Metrics,
     /// Cancelled when this peer answers no longer: streams without an end of their own end then.
     pub(crate) ending: CancellationToken,
     /// Which registries' blobs share tasks.
@@ -59,8 +61,19 @@ impl Context {
         self.announcement.identity().ip
     }
 
+    /// What the task's scheduler knows of it.
+    async fn stat(&self, task: &str) -> Result<tonic::Response<common::Task>, Status> {
+        let told = async { self.cluster.stat_task(&task_id(task)?).await };
+        self.metrics.calls.stat_task.count(told.await).map(tonic::Response::new)
+    }
+
     /// Deletes a task here and tells its scheduler.
     async fn delete(&self, task: &str) -> Result<tonic::Response<()>, Status> {
+        let deleted = self.delete_and_tell(task).await;
+        self.metrics.calls.delete_task.count(deleted).map(tonic::Response::new)
+    }
+
+    async fn delete_and_tell(&self, task: &str) -> Result<(), Status> {
         let task = &task_id(task)?;
         let policy = self.storage.pin(task).map(|pin| pin.record().policy);
         if !self.engine.delete(task).await.map_err(|error| status_of(&error))? {
@@ -69,7 +82,7 @@ impl Context {
         if let Err(status) = self.cluster.deleted(task, &policy.unwrap_or_default()).await {
             tracing::debug!(task.id = %task, %status, "the scheduler was not told of the deletion");
         }
-        Ok(tonic::Response::new(()))
+        Ok(())
     }
 }
 

@@ -129,8 +129,7 @@ impl DfdaemonUpload for UploadService {
     }
 
     async fn stat_task(&self, request: Request<StatTaskRequest>) -> Result<Response<common::Task>, Status> {
-        let task = task_id(&request.into_inner().task_id)?;
-        self.context.cluster.stat_task(&task).await.map(Response::new)
+        self.context.stat(&request.into_inner().task_id).await
     }
 
     async fn stat_local_task(

@@ -6,12 +6,14 @@ use super::grants::Grants;
 use super::headers::{for_origin, strip_connection};
 use super::refusal::Refusal;
 use super::route::Destination;
+use bytes::Bytes;
 use dragonfly_source::{Caller, Sources};
 use http::header::{self, HeaderMap, HeaderValue};
 use http::{Method, Request, Response, StatusCode, Version};
-use http_body::Body as _;
+use http_body::{Body as _, Frame};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
+use prometheus_client::metrics::counter::Counter;
 use std::time::Duration;
 
 /// After a request with a body has been sent, an origin may need long to digest it.
@@ -26,6 +28,8 @@ pub(super) struct Direct {
     pub(super) pseudonym: String,
     /// How long an origin may take to answer, and a body may stand still.
     pub(super) idle_timeout: Duration,
+    /// Counts the bytes of answers.
+    pub(super) passed: Counter,
 }
 
 impl Direct {
@@ -64,7 +68,12 @@ impl Direct {
             self.grants.observe(&access, response.status(), response.headers());
         }
         strip_connection(response.headers_mut());
-        Ok(response.map(|body| Watched::new(body, self.idle_timeout).boxed_unsync()))
+        let passed = self.passed.clone();
+        let count = move |frame: Frame<Bytes>| {
+            passed.inc_by(frame.data_ref().map_or(0, |data| data.len() as u64));
+            frame
+        };
+        Ok(response.map(|body| Watched::new(body, self.idle_timeout).map_frame(count).boxed_unsync()))
     }
 
     fn outgoing(&self, request: Request<Incoming>, mut headers: HeaderMap, destination: &Destination) -> Request<Body> {

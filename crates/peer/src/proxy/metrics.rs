@@ -1,39 +1,49 @@
 //! The proxy's numbers, by the names that Dragonfly's peers have where they have one.
 
-use dragonfly_service::Metrics;
-use prometheus_client::encoding::EncodeLabelSet;
+use dragonfly_service::metrics::LimitsReached;
+use dragonfly_service::{Metrics, labels};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 
-/// Which limit was reached.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub(super) struct Limit {
-    pub(super) limit: &'static str,
-}
-
-/// Who answered for a registry.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub(super) struct By {
-    pub(super) by: &'static str,
+labels! {
+    /// Who answered for a registry.
+    pub(super) struct By {
+        pub(super) by: &'static str,
+    }
 }
 
 /// Counters and gauges; clones share them.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(super) struct ProxyMetrics {
     pub(super) requests: Counter,
     /// Requests that the proxy itself, the peer or the network failed; an origin's own refusal is none.
     pub(super) failures: Counter,
     pub(super) via_dfdaemon: Counter,
     pub(super) connections: Gauge,
-    pub(super) limited: Family<Limit, Counter>,
+    /// How often the proxy had no place for a connection, took no more requests in a second, or took no longer header.
+    pub(super) no_place: Counter,
+    pub(super) too_many_requests: Counter,
+    pub(super) long_header: Counter,
+    /// Bytes of answers that were passed on as their origins sent them.
+    pub(super) direct_bytes: Counter,
     pub(super) manifests: Family<By, Counter>,
 }
 
 impl ProxyMetrics {
     /// Metrics under `metrics`, which carries the peer's prefix.
-    pub(super) fn new(metrics: &Metrics) -> Self {
-        let new = Self::default();
+    pub(super) fn new(metrics: &Metrics, limits: &LimitsReached) -> Self {
+        let new = Self {
+            requests: Counter::default(),
+            failures: Counter::default(),
+            via_dfdaemon: Counter::default(),
+            connections: Gauge::default(),
+            no_place: limits.of("proxy_connections"),
+            too_many_requests: limits.of("proxy_requests"),
+            long_header: limits.of("proxy_header_bytes"),
+            direct_bytes: Counter::default(),
+            manifests: Family::default(),
+        };
         metrics.register(
             "proxy_request",
             "Requests that the proxy received",
@@ -55,9 +65,9 @@ impl ProxyMetrics {
             new.connections.clone(),
         );
         metrics.register(
-            "proxy_limited",
-            "Connections and requests that the proxy refused because a limit was reached",
-            new.limited.clone(),
+            "proxy_direct_bytes",
+            "Bytes of answers that were passed on as their origins sent them, because no rule has them travel peer to peer",
+            new.direct_bytes.clone(),
         );
         metrics.register(
             "proxy_manifest",
@@ -70,10 +80,5 @@ impl ProxyMetrics {
     /// Counts one answer for a registry.
     pub(super) fn manifest(&self, by: &'static str) {
         self.manifests.get_or_create(&By { by }).inc();
-    }
-
-    /// Counts one refusal for a reached limit.
-    pub(super) fn limit(&self, limit: &'static str) {
-        self.limited.get_or_create(&Limit { limit }).inc();
     }
 }

@@ -32,6 +32,7 @@ pub(crate) use registry::blob_trust;
 use crate::engine::Engine;
 use auth::Gate;
 use direct::Direct;
+use dragonfly_service::metrics::LimitsReached;
 use dragonfly_service::{Metrics, Workers, exit};
 use dragonfly_source::{Caller, Sources};
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
@@ -108,7 +109,12 @@ struct Core {
 impl Proxy {
     /// Reads the key and the remembered permissions, and the certificate authority if there is one; starts nothing.
     /// `metrics` carries the prefix of the peer's metrics.
-    pub fn new(config: Config, engine: Engine, sources: Sources, metrics: &Metrics) -> Result<Self, Error> {
+    pub(crate) fn new(
+        config: Config,
+        engine: Engine,
+        sources: Sources,
+        (metrics, limits): (&Metrics, &LimitsReached),
+    ) -> Result<Self, Error> {
         let proxy = &config.proxy;
         let grants = Grants::open(&config.data_dir, proxy.authorization_ttl)?;
         let idle_timeout = config.limits.idle_timeout;
@@ -117,12 +123,13 @@ impl Proxy {
             None => None,
         };
         let per_second = NonZeroU32::new(proxy.request_rate_limit).unwrap_or(NonZeroU32::MIN);
-        let metrics = ProxyMetrics::new(metrics);
+        let metrics = ProxyMetrics::new(metrics, limits);
         let direct = Direct {
             sources: sources.clone(),
             grants: grants.clone(),
             pseudonym: format!("dragonfly-{:016x}", rand::random::<u64>()),
             idle_timeout,
+            passed: metrics.direct_bytes.clone(),
         };
         let path = config.data_dir.join("manifests");
         let manifests = Manifests::open(&path, direct.clone(), proxy.registry_mirror.tag_ttl, metrics.clone())
@@ -172,7 +179,7 @@ impl Proxy {
 
     fn admit(&self, stream: TcpStream, places: &Arc<Semaphore>, workers: &Workers) {
         let Ok(permit) = places.clone().try_acquire_owned() else {
-            self.core.metrics.limit("connections");
+            self.core.metrics.no_place.inc();
             // Best effort: a client that can't take it now only sees the connection close.
             stream.try_write(FULL).ok();
             return;

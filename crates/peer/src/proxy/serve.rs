@@ -129,7 +129,7 @@ impl Client {
     async fn dispatch(&self, request: Request<Incoming>) -> Result<Response<Body>, Refusal> {
         let core = &self.core;
         if core.limiter.check().is_err() {
-            core.metrics.limit("requests_per_second");
+            core.metrics.too_many_requests.inc();
             let message = "the proxy answers no more requests in this second";
             let retry_after = http::HeaderValue::from_static("1");
             return Err(Refusal::proxy(StatusCode::TOO_MANY_REQUESTS, message)
@@ -215,7 +215,7 @@ impl Client {
         if line + lines <= self.core.limits.max_header_bytes {
             return Ok(());
         }
-        self.core.metrics.limit("header_bytes");
+        self.core.metrics.long_header.inc();
         Err(Refusal::proxy(
             StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             format!(

@@ -2,10 +2,10 @@
 
 use crate::brain::{Brain, Stopped};
 use crate::hosts::Hosts;
-use crate::metrics::Call;
 use dragonfly_api::{Invalid, ext};
 use dragonfly_model::{HostId, TaskId};
 use dragonfly_scheduling::{Content, Event, Holding};
+use dragonfly_service::metrics::Call;
 use tokio_util::sync::CancellationToken;
 use tonic::{Code, Status, Streaming};
 

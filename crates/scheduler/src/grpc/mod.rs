@@ -71,7 +71,8 @@ impl Grpc {
         let cancel = workers.cancel_token();
         let (health, health_service) = tonic_health::server::health_reporter();
         health.set_service_status(SERVICE, ServingStatus::Serving).await;
-        let mut server = grpc::server(Limits::per_second(self.requests_per_second));
+        let refused = self.counts.limits.of("grpc_requests");
+        let mut server = grpc::server(Limits::per_second(self.requests_per_second).counted(refused));
         if let Some(tls) = &self.tls {
             server = server.tls_config(tls.tonic())?;
         }

@@ -1,11 +1,12 @@
 //! The layer around every service: request rate, request id, panics.
 
+use super::Limits;
 use crate::telemetry::{self, SPANS};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
-use std::num::NonZeroU32;
+use prometheus_client::metrics::counter::Counter;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -41,6 +42,7 @@ const OTLP: &str = "/opentelemetry.proto.collector.";
 struct Gate {
     rate: DefaultDirectRateLimiter,
     places: Arc<Semaphore>,
+    refused: Counter,
 }
 
 /// How a call comes in.
@@ -79,11 +81,12 @@ pub struct GuardLayer {
 }
 
 impl GuardLayer {
-    pub(super) fn new(requests_per_second: NonZeroU32, waiting: usize) -> Self {
+    pub(super) fn new(limits: Limits) -> Self {
         Self {
             gate: Arc::new(Gate {
-                rate: RateLimiter::direct(Quota::per_second(requests_per_second)),
-                places: Arc::new(Semaphore::new(waiting.min(Semaphore::MAX_PERMITS))),
+                rate: RateLimiter::direct(Quota::per_second(limits.requests_per_second)),
+                places: Arc::new(Semaphore::new(limits.waiting as usize)),
+                refused: limits.refused,
             }),
         }
     }
@@ -143,6 +146,7 @@ where
                 .boxed()
             }
             Entry::Refused => {
+                self.gate.refused.inc();
                 tracing::debug!(
                     rpc.method = request.uri().path(),
                     "refused a request above the rate limit"
@@ -220,11 +224,12 @@ fn request_id(headers: &HeaderMap) -> HeaderValue {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::num::NonZeroU32;
     use tonic::Code;
     use tower::{ServiceExt, service_fn};
 
     fn layer(rate: u32) -> GuardLayer {
-        GuardLayer::new(NonZeroU32::new(rate).unwrap(), 0)
+        GuardLayer::new(Limits::per_second(NonZeroU32::new(rate).unwrap()))
     }
 
     fn request(method: &str) -> Request<()> {
@@ -261,12 +266,14 @@ mod tests {
 
     #[tokio::test]
     async fn requests_above_the_rate_are_refused_but_health_checks_are_not() {
-        let service = layer(1).layer(service_fn(echo));
+        let layer = layer(1);
+        let service = layer.layer(service_fn(echo));
         let first = service.clone().oneshot(request("/a")).await.unwrap();
         let second = service.clone().oneshot(request("/a")).await.unwrap();
         let health = service.oneshot(request("/grpc.health.v1.Health/Check")).await.unwrap();
         assert_eq!(code(&first), Code::Ok);
         assert_eq!(code(&second), Code::ResourceExhausted);
+        assert_eq!(layer.refused.get(), 1);
         let wait: u64 = second.headers()[RETRY_PUSHBACK].to_str().unwrap().parse().unwrap();
         assert!(COME_AGAIN_MILLIS.contains(&wait));
         assert_eq!(code(&health), Code::Ok);
@@ -274,7 +281,10 @@ mod tests {
 
     #[tokio::test]
     async fn some_wait_for_the_rate_before_the_rest_is_refused() {
-        let layer = GuardLayer::new(NonZeroU32::new(1).unwrap(), 1);
+        let layer = GuardLayer::new(Limits {
+            waiting: 1,
+            ..Limits::per_second(NonZeroU32::MIN)
+        });
         let service = layer.layer(service_fn(echo));
         let first = service.clone().oneshot(request("/a")).await.unwrap();
         let mut waiting = std::pin::pin!(service.clone().oneshot(request("/a")));

@@ -11,6 +11,7 @@ pub use follow::follow;
 pub use guard::{Guard, GuardLayer, REQUEST_ID, retry_after};
 pub use incoming::{Accept, Conn, incoming};
 
+use prometheus_client::metrics::counter::Counter;
 use std::num::NonZeroU32;
 use std::time::Duration;
 use tonic::transport::Server;
@@ -20,7 +21,7 @@ use tower::layer::util::{Identity, Stack};
 pub const MAX_MESSAGE_BYTES: usize = 80 << 20;
 
 /// What a server grants.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Limits {
     /// Requests per second over all connections, with as many at once.
     pub requests_per_second: NonZeroU32,
@@ -30,6 +31,8 @@ pub struct Limits {
     pub streams_per_connection: u32,
     /// Time after which a silent connection is asked whether it lives.
     pub keepalive: Duration,
+    /// How often a request was refused.
+    pub refused: Counter,
 }
 
 impl Limits {
@@ -40,13 +43,19 @@ impl Limits {
             waiting: 0,
             streams_per_connection: 1024,
             keepalive: Duration::from_secs(30),
+            refused: Counter::default(),
         }
+    }
+
+    /// The same limits; who is refused is counted here.
+    pub fn counted(self, refused: Counter) -> Self {
+        Self { refused, ..self }
     }
 }
 
 /// The layer that limits calls, names them and catches their panics.
 pub fn limits(limits: Limits) -> GuardLayer {
-    GuardLayer::new(limits.requests_per_second, limits.waiting as usize)
+    GuardLayer::new(limits)
 }
 
 /// A server with the limits and frame sizes of this project; the caller adds services (with

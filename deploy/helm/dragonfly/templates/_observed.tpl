@@ -119,11 +119,11 @@ data:
 {{- $series := include "dragonfly.series" . -}}
 {{- $name := "dragonfly_client_download_task" -}}
 {{ include "dragonfly.failureAlert" (dict "alert" "DragonflyDownloadsFail" "failed" (printf "%s_failure_total{%s}" $name $series) "all" (printf "%s_total{%s}" $name $series) "summary" "More than a tenth of the downloads fail.") }}
-- alert: DragonflyProxyAtItsLimit
-  expr: sum by (instance) (rate(dragonfly_client_proxy_limited_total{ {{- $series -}} }[5m])) > 0
+- alert: DragonflyPeerAtItsLimit
+  expr: sum by (instance, limit) (rate(dragonfly_client_limit_reached_total{ {{- $series -}} }[5m])) > 0
   for: 10m
   labels:
     severity: warning
   annotations:
-    summary: {{ printf "The proxy of {{ $labels.instance }} refuses connections or requests, because a limit is reached." }}
+    summary: {{ printf "The peer {{ $labels.instance }} refuses connections or requests, because the limit {{ $labels.limit }} is reached." }}
 {{- end -}}

@@ -18,11 +18,11 @@ pub(super) use tale::span;
 
 use super::running::{Outcome, Shared};
 use super::{Error, Inner, Request, is_here};
-use crate::metrics::Source;
+use crate::metrics::{Source, SourceReason};
 use crate::room::Claim;
 use crate::session::{self, Answer};
 use dragonfly_api::PeerIds;
-use dragonfly_model::{ByteRange, PeerId, PieceNumber};
+use dragonfly_model::{ByteRange, PeerId, PieceNumber, TrafficType};
 use dragonfly_source as source;
 use dragonfly_storage::{PieceRecord, Pin};
 use dragonfly_transfer as transfer;
@@ -61,10 +61,15 @@ pub(super) async fn run(engine: Arc<Inner>, shared: Arc<Shared>, request: Reques
         }
         outcome => outcome,
     };
+    let length = download
+        .transfer
+        .as_ref()
+        .and_then(|moving| moving.pin.content_length());
+    let ended = (begun.elapsed(), outcome.is_ok());
     engine
         .parts
         .metrics
-        .download_ended(download.request.priority, begun.elapsed(), outcome.is_ok());
+        .download_ended(download.request.priority, length, ended);
     download.tale.end(&outcome);
     match &outcome {
         Ok(()) => tracing::info!(task.id = %shared.task, peer.id = %shared.peer, "downloaded"),
@@ -116,8 +121,8 @@ struct Moving {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Origin {
     Unasked,
-    /// It will be asked then.
-    Due(Instant),
+    /// It will be asked then, for this reason.
+    Due(Instant, SourceReason),
     Asked,
     /// It was asked and refused.
     Failed,
@@ -128,7 +133,7 @@ enum Event {
     Answer(Result<Answer, session::Error>),
     ParentSilent(Silence),
     Wanted,
-    SourceDue,
+    SourceDue(SourceReason),
     RegisterDue,
     Impatient,
 }
@@ -164,7 +169,7 @@ impl Download {
         if !self.has_everything() {
             self.contact_scheduler();
             if !self.scheduling.is_alive() {
-                self.fall_back()?;
+                self.fall_back(SourceReason::NoScheduler)?;
             }
         }
         self.listen().await
@@ -182,7 +187,7 @@ impl Download {
 
     async fn next_event(&mut self) -> Event {
         let source_due = match self.origin {
-            Origin::Due(at) => Some(at),
+            Origin::Due(at, reason) => Some((at, reason)),
             _ => None,
         };
         let impatient = self
@@ -195,7 +200,9 @@ impl Download {
             answer = self.scheduling.next() => Event::Answer(answer),
             silence = self.parents.next_silence() => Event::ParentSilent(silence),
             () = self.shared.wanted.notified() => Event::Wanted,
-            () = until(source_due) => Event::SourceDue,
+            () = until(source_due.map(|(at, _)| at)) => {
+                Event::SourceDue(source_due.map_or(SourceReason::NoScheduler, |(_, reason)| reason))
+            }
             () = until(register_due) => Event::RegisterDue,
             () = until(impatient) => Event::Impatient,
         }
@@ -212,7 +219,7 @@ impl Download {
                 self.starved().await?;
             }
             Event::Wanted => self.widen().await,
-            Event::SourceDue => self.go_to_source("no scheduler helps").await?,
+            Event::SourceDue(reason) => self.go_to_source(reason).await?,
             Event::RegisterDue => self.register(),
             Event::Impatient => {
                 for peer in self.parents.drop_all() {
@@ -231,6 +238,7 @@ impl Download {
             Report::PieceFinished(piece, cost) => self.piece_landed(&piece, cost).await,
             Report::PieceFailed { number, parent, error } => {
                 tracing::debug!(task.id = %self.shared.task, piece.number = number.0, parent = %parent, %error, "a parent failed");
+                self.engine.parts.metrics.parent_failed(&parent);
                 self.scheduling.parent_failed(&parent, Some(number)).await;
             }
             Report::Starving => {
@@ -282,16 +290,21 @@ impl Download {
         self.starving = None;
         self.progress_at = Instant::now();
         self.tale.piece(piece, cost);
-        self.engine
-            .parts
-            .metrics
-            .moved(Source::of(piece.traffic), piece.span.length);
+        let metrics = &self.engine.parts.metrics;
+        metrics.moved(Source::of(piece.traffic), piece.span.length);
+        if let Some(parent) = piece
+            .parent
+            .as_ref()
+            .filter(|_| piece.traffic == TrafficType::RemotePeer)
+        {
+            metrics.parent_gave(parent, piece.span.length, cost);
+        }
         self.scheduling.piece(piece, cost).await;
     }
 
     /// No known parent has what is wanted: waits, asks the scheduler for others, or goes to the origin.
     async fn starved(&mut self) -> Result<(), Error> {
-        let helped = matches!(self.origin, Origin::Asked | Origin::Due(_));
+        let helped = matches!(self.origin, Origin::Asked | Origin::Due(..));
         let told = self.parents.told();
         // The transfer does not miss what it was never promised.
         let starving = self.starving == Some(told) || told == 0 && !self.has_everything();
@@ -300,15 +313,19 @@ impl Download {
         }
         let useless = self.parents.take_useless();
         let max = self.engine.parts.settings.max_schedule_count;
+        let had_scheduler = self.scheduling.is_alive();
         if !self.scheduling.ask_for_others(useless, max).await {
-            self.fall_back()?;
+            self.fall_back(match had_scheduler {
+                true => SourceReason::NoParent,
+                false => SourceReason::SchedulerLost,
+            })?;
         }
         Ok(())
     }
 
     /// The parents may announce more, but have nothing now: asks for others meanwhile, where that is welcome.
     async fn look_around(&mut self) {
-        let helped = matches!(self.origin, Origin::Asked | Origin::Due(_));
+        let helped = matches!(self.origin, Origin::Asked | Origin::Due(..));
         if !helped && !self.scheduling.is_waiting() && self.scheduling.is_patient() {
             let useless = self.parents.take_useless();
             let max = self.engine.parts.settings.max_schedule_count;
@@ -318,7 +335,7 @@ impl Download {
     }
 
     /// Asks the origin a little later, so that peers which lost their scheduler together don't ask it together.
-    fn fall_back(&mut self) -> Result<(), Error> {
+    fn fall_back(&mut self, reason: SourceReason) -> Result<(), Error> {
         if self.origin == Origin::Failed || self.is_source_forbidden() {
             return Err(self.unreachable.take().unwrap_or(Error::NoSource));
         }
@@ -327,11 +344,11 @@ impl Download {
         } else {
             Duration::ZERO
         };
-        self.origin = Origin::Due(Instant::now() + jitter);
+        self.origin = Origin::Due(Instant::now() + jitter, reason);
         Ok(())
     }
 
-    async fn go_to_source(&mut self, reason: &str) -> Result<(), Error> {
+    async fn go_to_source(&mut self, reason: SourceReason) -> Result<(), Error> {
         if self.is_source_forbidden() {
             return Err(Error::NoSource);
         }
@@ -340,8 +357,9 @@ impl Download {
             self.begin(plan).await?;
         }
         self.origin = Origin::Asked;
-        self.tale.goes_to_source(reason);
-        self.scheduling.source_started(reason).await;
+        self.engine.parts.metrics.goes_to_source(reason);
+        self.tale.goes_to_source(reason.label());
+        self.scheduling.source_started(reason.said()).await;
         self.report_present().await;
         let request = self.request.to_source();
         if let Some(moving) = &self.transfer {

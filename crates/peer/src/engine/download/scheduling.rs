@@ -6,6 +6,7 @@ use super::{Download, missing};
 use crate::access;
 use crate::cluster::Scheduler;
 use crate::engine::{Error, Inner, Request};
+use crate::metrics::SourceReason;
 use crate::session::{self, Answer, Kind, Registration, Session};
 use dragonfly_api::{PeerIds, common, piece_of};
 use dragonfly_model::{BlobTrust, PeerId, PieceNumber, TrafficType, blob_digest_of};
@@ -36,6 +37,8 @@ pub(super) struct Scheduling {
     told_present: bool,
     /// In traces: from the registration to its answer.
     asking: Option<Lasting>,
+    /// When what is not answered yet was asked.
+    asked_at: Option<Instant>,
 }
 
 impl Scheduling {
@@ -51,6 +54,7 @@ impl Scheduling {
             from_source: false,
             told_present: false,
             asking: None,
+            asked_at: None,
         }
     }
 
@@ -141,6 +145,7 @@ impl Scheduling {
             && session.fruitless() < max_fruitless
         {
             let asked = session.reschedule(useless, "its parents have no more").await;
+            self.asked_at = Some(Instant::now());
             self.keep_if(asked);
         } else {
             return false;
@@ -199,13 +204,17 @@ impl Download {
         };
         scheduling.session = Some(asking.in_scope(|| Session::register(scheduler, registration, timeout)));
         scheduling.asking = Some(asking.into());
+        scheduling.asked_at = Some(Instant::now());
     }
 
     pub(super) async fn answered(&mut self, answer: Result<Answer, session::Error>) -> Result<(), Error> {
         self.scheduling.asking = None;
+        if let Some(asked_at) = self.scheduling.asked_at.take().filter(|_| answer.is_ok()) {
+            self.engine.parts.metrics.scheduled(asked_at.elapsed());
+        }
         match answer {
             Ok(Answer::Parents(parents)) => self.follow(parents).await,
-            Ok(Answer::BackToSource) => self.go_to_source("the scheduler said so").await,
+            Ok(Answer::BackToSource) => self.go_to_source(SourceReason::Scheduler).await,
             Ok(Answer::Empty) => {
                 self.scheduling.started().await;
                 if self.transfer.is_none() {
@@ -313,7 +322,7 @@ impl Download {
         }
         if self.transfer.is_none() {
             return if self.origin == super::Origin::Unasked {
-                self.fall_back()
+                self.fall_back(SourceReason::SchedulerLost)
             } else {
                 Ok(())
             };

@@ -1,12 +1,13 @@
 //! What a trace tells of a download: its span is that in which it runs.
 
 use super::Error;
-use dragonfly_model::TrafficType;
+use dragonfly_model::{PeerId, TaskId, TrafficType};
 use dragonfly_service::telemetry::{Lasting, SPANS, number};
 use dragonfly_storage::PieceRecord;
 use std::time::Duration;
 use tracing::Span;
 use tracing::field::Empty;
+use url::Url;
 
 /// Bytes by where they came from.
 #[derive(Debug, Default)]
@@ -16,11 +17,12 @@ pub(super) struct Tale {
     at_source: Option<Lasting>,
 }
 
-/// The span of a download.
-pub(in crate::engine) fn span(task: &dragonfly_model::TaskId, peer: &dragonfly_model::PeerId) -> Span {
+/// The span of a download of this URL.
+pub(in crate::engine) fn span(task: &TaskId, peer: &PeerId, url: &Url) -> Span {
     tracing::info_span!(
         target: SPANS,
         "download",
+        http.url = shown(url),
         dragonfly.task.id = %task,
         dragonfly.peer.id = %peer,
         dragonfly.bytes.origin = Empty,
@@ -30,17 +32,30 @@ pub(in crate::engine) fn span(task: &dragonfly_model::TaskId, peer: &dragonfly_m
     )
 }
 
+/// Neither user nor query, which may be credentials.
+fn shown(url: &Url) -> String {
+    let host = url.host_str().unwrap_or_default();
+    let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
+    format!("{}://{host}{port}{}", url.scheme(), url.path())
+}
+
 impl Tale {
     pub(super) fn piece(&mut self, piece: &PieceRecord, cost: Duration) {
-        match piece.traffic {
-            TrafficType::BackToSource => self.origin += piece.span.length,
-            TrafficType::RemotePeer => self.peers += piece.span.length,
-            TrafficType::LocalPeer => {}
-        }
+        let from = match piece.traffic {
+            TrafficType::BackToSource => {
+                self.origin += piece.span.length;
+                "origin"
+            }
+            TrafficType::RemotePeer => {
+                self.peers += piece.span.length;
+                "peer"
+            }
+            TrafficType::LocalPeer => "here",
+        };
         let (index, length) = (i64::from(piece.span.number.0), number(piece.span.length));
         let parent = piece.parent.as_ref().map(tracing::field::display);
         let ms = cost.as_secs_f64() * 1000.0;
-        tracing::info!(target: SPANS, number = index, length, parent, ms, "piece");
+        tracing::info!(target: SPANS, number = index, length, from, parent, ms, "piece");
     }
 
     pub(super) fn goes_to_source(&mut self, reason: &str) {
@@ -56,6 +71,25 @@ impl Tale {
         if let Err(error) = outcome {
             span.record("otel.status_code", "ERROR");
             span.record("otel.status_description", tracing::field::display(error));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_is_shown_without_what_may_be_a_credential() {
+        for (url, is_shown) in [
+            (
+                "https://user:pa55@origin.example:81/a/b?Signature=s1gn#x",
+                "https://origin.example:81/a/b",
+            ),
+            ("s3://bucket/key", "s3://bucket/key"),
+            ("http://[::1]/", "http://[::1]/"),
+        ] {
+            assert_eq!(shown(&Url::parse(url).unwrap()), is_shown);
         }
     }
 }

@@ -1,11 +1,13 @@
 use super::*;
 use crate::engine::Content;
+use crate::engine::content::Reads;
 use crate::engine::running::{Entry, Lease, Outcome, Table};
 use dragonfly_model::{Digest, PeerId, PieceLayout, Policy, TaskId};
 use dragonfly_storage::{Config, NewTask, PieceWriter, Storage};
 use futures::StreamExt;
 use futures::future::poll_immediate;
 use futures::stream::BoxStream;
+use prometheus_client::metrics::counter::Counter;
 
 const PIECE: u64 = 1 << 20;
 const LENGTH: u64 = 2 * PIECE + 100;
@@ -64,7 +66,15 @@ impl Arriving {
     }
 
     fn read(&self, range: Option<ByteRange>) -> Reading {
-        let content = Content::arriving(self.pin.clone(), self.lease.clone(), range, 1 << 16);
+        let content = Content::arriving(
+            self.pin.clone(),
+            self.lease.clone(),
+            range,
+            Reads {
+                chunk: 1 << 16,
+                delivered: Counter::default(),
+            },
+        );
         Reading {
             stream: content.read(range).boxed(),
             at: range.map_or(0, |range| range.start),
