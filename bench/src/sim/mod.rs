@@ -7,6 +7,7 @@
 
 mod control;
 mod download;
+mod memory;
 mod network;
 mod outcome;
 mod pieces;
@@ -15,6 +16,7 @@ mod world;
 
 use clap::{Args, ValueEnum};
 use dragonfly_scheduling::Config;
+use memory::Memory;
 use outcome::Outcome;
 use scenario::{Faults, Scenario};
 use std::time::Instant;
@@ -58,7 +60,8 @@ enum Kind {
     Rolling,
 }
 
-/// Simulates, and prints a row for each simulation; how long each took goes to stderr, since that can't be had again.
+/// Simulates, and prints a row for each simulation; how long each took, and how much it left in the scheduler's memory, goes
+/// to stderr, since that follows from more than the seed.
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     println!("{}", Outcome::head());
     for kind in &arguments.scenario {
@@ -67,9 +70,9 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
             let mut outcomes = Vec::new();
             for seed in seeds {
                 let start = Instant::now();
-                let outcome = simulate(*kind, *peers, arguments.tasks, seed);
+                let (outcome, memory) = simulate(*kind, *peers, arguments.tasks, seed);
                 eprintln!(
-                    "{} of {peers}, seed {seed}: {} happenings in {:.1} s",
+                    "{} of {peers}, seed {seed}: {} happenings in {:.1} s; {memory}",
                     kind.name(),
                     outcome.tally.events,
                     start.elapsed().as_secs_f64()
@@ -133,10 +136,10 @@ impl Kind {
     }
 }
 
-fn simulate(kind: Kind, peers: u32, tasks: u32, seed: u64) -> Outcome {
+fn simulate(kind: Kind, peers: u32, tasks: u32, seed: u64) -> (Outcome, Memory) {
     let mut world = World::new(kind.scenario(peers, tasks, seed), Config::default());
     world.run();
-    Outcome::of(kind.name(), &world)
+    (Outcome::of(kind.name(), &world), Memory::of(world))
 }
 
 #[cfg(test)]
@@ -145,7 +148,7 @@ mod tests {
 
     #[test]
     fn a_seed_gives_the_same_row_again_and_another_seed_another() {
-        let row = |seed| simulate(Kind::Faults, 40, 1, seed).to_string();
+        let row = |seed| simulate(Kind::Faults, 40, 1, seed).0.to_string();
         assert_eq!(row(3), row(3));
         assert_ne!(row(3), row(4));
     }
@@ -153,7 +156,7 @@ mod tests {
     #[test]
     fn every_peer_of_a_crowd_gets_the_content_and_the_origin_gives_it_once() {
         for kind in [Kind::Flash, Kind::Deaf] {
-            let outcome = simulate(kind, 40, 1, 1);
+            let (outcome, _) = simulate(kind, 40, 1, 1);
             assert_eq!((outcome.done, outcome.stuck), (40, 0), "{outcome}");
             assert_eq!(outcome.origin, 1.0, "{outcome}");
             assert!(outcome.makespan >= 1.0, "faster than possible: {outcome}");
@@ -163,7 +166,7 @@ mod tests {
     #[test]
     fn whoever_does_not_crash_gets_the_content_whatever_goes_wrong() {
         for seed in 1..6 {
-            let outcome = simulate(Kind::Faults, 60, 1, seed);
+            let (outcome, _) = simulate(Kind::Faults, 60, 1, seed);
             assert_eq!(outcome.stuck, 0, "{outcome}");
             assert!(outcome.done >= 40, "{outcome}");
         }
@@ -171,7 +174,7 @@ mod tests {
 
     #[test]
     fn every_content_leaves_the_origin_once_however_late_a_peer_comes() {
-        let outcome = simulate(Kind::Rolling, 60, 5, 1);
+        let (outcome, _) = simulate(Kind::Rolling, 60, 5, 1);
         assert_eq!((outcome.done, outcome.origin), (60, 1.0), "{outcome}");
     }
 }

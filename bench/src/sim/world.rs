@@ -172,10 +172,7 @@ impl World {
     /// A download that has not begun.
     pub(super) fn add_download(&mut self, host: u32, task: u32) -> u32 {
         let number = self.downloads.len() as u32;
-        let key = PeerKey {
-            task: self.tasks[task as usize].clone(),
-            peer: name("p", number).parse().expect("a letter and digits are an id"),
-        };
+        let key = download_key(task, number);
         self.downloads.push(Download::new(key, host, task));
         self.hosts[host as usize].downloads.push(number);
         number
@@ -281,6 +278,14 @@ impl World {
 
 fn name(letter: &str, n: u32) -> String {
     format!("{letter}{n:08}")
+}
+
+/// The name of a download.
+pub(super) fn download_key(task: u32, number: u32) -> PeerKey {
+    PeerKey {
+        task: task_id(task),
+        peer: name("p", number).parse().expect("a letter and digits are an id"),
+    }
 }
 
 fn task_id(n: u32) -> TaskId {

@@ -1,5 +1,6 @@
 //! What peers said of the tasks beside what the graph needs: shown by StatTask. Without anything secret.
 
+use crate::credentials::CallersRequest;
 use dragonfly_api::common::{Download, Task};
 use dragonfly_model::{DEFAULT_FILTERED_QUERY_PARAMS, TaskId};
 use std::collections::HashMap;
@@ -22,8 +23,10 @@ pub(crate) struct Catalogue(HashMap<TaskId, Task>);
 
 impl Catalogue {
     /// Takes note of a task at its first registration.
-    pub(crate) fn learn(&mut self, id: &TaskId, described: Task) {
-        self.0.entry(id.clone()).or_insert(described);
+    pub(crate) fn learn(&mut self, id: &TaskId, request: &CallersRequest) {
+        if !self.0.contains_key(id) {
+            self.0.insert(id.clone(), describe(id, request.download()));
+        }
     }
 
     pub(crate) fn get(&self, id: &TaskId) -> Option<&Task> {
@@ -36,7 +39,7 @@ impl Catalogue {
 }
 
 /// A task as a peer describes it when it registers.
-pub(crate) fn describe(id: &TaskId, download: &Download) -> Task {
+fn describe(id: &TaskId, download: &Download) -> Task {
     Task {
         id: id.to_string(),
         r#type: download.r#type,

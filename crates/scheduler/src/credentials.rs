@@ -34,6 +34,11 @@ impl CallersRequest {
         Self(Box::new(download))
     }
 
+    /// All of it, for who shows nothing secret of it.
+    pub(crate) fn download(&self) -> &Download {
+        &self.0
+    }
+
     /// The same content, asked of a seed peer: the whole of it, from the origin, to its cache and nowhere else.
     pub(crate) fn for_seed(&self, child: Option<IpAddr>) -> Download {
         let mut download = (*self.0).clone();

@@ -101,6 +101,7 @@ pub(crate) struct Counts {
     pub(crate) list_hosts: Call,
     pub(crate) leave_host: Call,
     pub(crate) report_holdings: Call,
+    pub(crate) trace: Call,
     pub(crate) register_peer: Deed,
     pub(crate) peer_started: Deed,
     pub(crate) peer_back_to_source_started: Deed,
@@ -141,6 +142,7 @@ impl Counts {
             list_hosts: call("list_hosts"),
             leave_host: call("leave_host"),
             report_holdings: call("report_holdings"),
+            trace: call("trace"),
             register_peer: deed("register_peer", "Registrations of peers"),
             peer_started: deed("download_peer_started", "Downloads that began"),
             peer_back_to_source_started: deed(

@@ -204,6 +204,37 @@ pub enum Event {
     Tick,
 }
 
+impl Event {
+    /// The host that it speaks of.
+    pub(crate) fn host_mut(&mut self) -> Option<&mut HostId> {
+        match self {
+            Event::HostAnnounced { host, .. }
+            | Event::HoldingsReported { host, .. }
+            | Event::HostLeft { host }
+            | Event::TaskDeleted { host, .. } => Some(host),
+            Event::PeerRegistered(registration) => Some(&mut registration.host),
+            _ => None,
+        }
+    }
+
+    /// The peer that it speaks of.
+    pub(crate) fn peer_mut(&mut self) -> Option<&mut PeerKey> {
+        match self {
+            Event::PeerRegistered(registration) => Some(&mut registration.peer),
+            Event::PeerStarted { peer }
+            | Event::BackToSourceStarted { peer }
+            | Event::PieceFinished { peer, .. }
+            | Event::PieceFailed { peer, .. }
+            | Event::Rescheduled { peer }
+            | Event::PeerFinished { peer }
+            | Event::PeerFailed { peer }
+            | Event::StreamBroken { peer }
+            | Event::PeerDeleted { peer } => Some(peer),
+            _ => None,
+        }
+    }
+}
+
 impl PeerKey {
     /// Another peer of the same task.
     pub(crate) fn sibling(&self, peer: &PeerId) -> PeerKey {

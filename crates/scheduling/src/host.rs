@@ -8,6 +8,8 @@ use std::time::Duration;
 
 /// After complaints from this many different hosts, without a good delivery between them, a host is shunned.
 const COMPLAINTS: usize = 3;
+/// So many peers of a host are kept in a list, which takes a fraction of what a tree takes for them.
+const FEW: usize = 8;
 /// How long a host is shunned before it may try again.
 const SHUN: Duration = Duration::from_secs(15);
 /// Weight of the newest piece in the goodput.
@@ -20,8 +22,10 @@ pub(crate) struct Host {
     idc: Arc<str>,
     /// Whether its peers stand in the pools as of a host without room.
     pub(crate) closed: bool,
-    /// Its peers by task.
-    peers: BTreeMap<TaskId, BTreeSet<PeerId>>,
+    /// The first of its peers.
+    few: Vec<PeerKey>,
+    /// The rest, by task.
+    many: BTreeMap<TaskId, BTreeSet<PeerId>>,
     /// The tasks for which it was asked as a seed peer.
     pub(crate) asked_for: BTreeSet<TaskId>,
     /// Children that fetch from it now: the number of edges into its peers.
@@ -44,7 +48,8 @@ impl Host {
             facts: None,
             idc: "".into(),
             closed: false,
-            peers: BTreeMap::new(),
+            few: Vec::new(),
+            many: BTreeMap::new(),
             asked_for: BTreeSet::new(),
             uploads: 0,
             goodput: None,
@@ -67,38 +72,41 @@ impl Host {
 
     /// Adds one of its peers.
     pub(crate) fn add_peer(&mut self, key: &PeerKey) {
-        self.peers.entry(key.task.clone()).or_default().insert(key.peer.clone());
+        if self.few.len() < FEW {
+            self.few.reserve_exact(1);
+            self.few.push(key.clone());
+        } else {
+            self.many.entry(key.task.clone()).or_default().insert(key.peer.clone());
+        }
     }
 
     /// Takes one of its peers away.
     pub(crate) fn remove_peer(&mut self, key: &PeerKey) {
-        if let Some(peers) = self.peers.get_mut(&key.task) {
+        if let Some(place) = self.few.iter().position(|few| few == key) {
+            self.few.swap_remove(place);
+            self.few.shrink_to_fit();
+        } else if let Some(peers) = self.many.get_mut(&key.task) {
             peers.remove(&key.peer);
             if peers.is_empty() {
-                self.peers.remove(&key.task);
+                self.many.remove(&key.task);
             }
         }
     }
 
     /// Its peers of one task.
-    pub(crate) fn peers_of(&self, task: &TaskId) -> impl Iterator<Item = PeerKey> + use<'_> {
-        let peers = self.peers.get_key_value(task).into_iter();
-        peers.flat_map(|(task, peers)| {
-            peers.iter().map(|peer| PeerKey {
-                task: task.clone(),
-                peer: peer.clone(),
-            })
-        })
+    pub(crate) fn peers_of<'a>(&'a self, task: &'a TaskId) -> impl Iterator<Item = PeerKey> + use<'a> {
+        let few = self.few.iter().filter(move |key| key.task == *task).cloned();
+        few.chain(self.many.get_key_value(task).into_iter().flat_map(keys))
     }
 
     /// Its peers of all tasks.
     pub(crate) fn peers(&self) -> impl Iterator<Item = PeerKey> + use<'_> {
-        self.peers.keys().flat_map(|task| self.peers_of(task))
+        self.few.iter().cloned().chain(self.many.iter().flat_map(keys))
     }
 
     /// Whether it has any peer.
     pub(crate) fn has_peers(&self) -> bool {
-        !self.peers.is_empty()
+        !self.few.is_empty() || !self.many.is_empty()
     }
 
     pub(crate) fn facts(&self) -> Option<&HostFacts> {
@@ -202,5 +210,37 @@ impl Host {
     /// When something about it changes by itself: it counts as gone, or is no longer shunned.
     pub(crate) fn due(&self, host_ttl: Duration, now: Duration) -> Option<Duration> {
         self.gone_at(host_ttl).into_iter().chain(self.shunned(now)).min()
+    }
+}
+
+fn keys<'a>((task, peers): (&'a TaskId, &'a BTreeSet<PeerId>)) -> impl Iterator<Item = PeerKey> + use<'a> {
+    peers.iter().map(|peer| PeerKey {
+        task: task.clone(),
+        peer: peer.clone(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_knows_its_peers_by_task_however_many_they_are() {
+        let key = |task: u32, peer: usize| PeerKey {
+            task: format!("{task:064x}").parse().unwrap(),
+            peer: format!("p{peer}").parse().unwrap(),
+        };
+        let mut host = Host::unannounced(Duration::ZERO);
+        let peers: Vec<PeerKey> = (0..3 * FEW).map(|n| key(n as u32 % 3, n)).collect();
+        peers.iter().for_each(|peer| host.add_peer(peer));
+        assert_eq!(host.peers().collect::<BTreeSet<_>>(), peers.iter().cloned().collect());
+        assert_eq!(host.peers_of(&peers[0].task).count(), FEW);
+        for (n, peer) in peers.iter().enumerate() {
+            assert!(host.has_peers());
+            host.remove_peer(peer);
+            host.remove_peer(peer);
+            assert_eq!(host.peers().count(), peers.len() - n - 1);
+        }
+        assert!(!host.has_peers());
     }
 }

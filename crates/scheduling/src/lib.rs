@@ -35,7 +35,7 @@ pub use decision::{Candidate, Decision, GrantReason, Parked, Refusal};
 pub use event::{
     Content, CredentialsId, Event, FinishedPiece, Holding, HostFacts, OriginId, PeerKey, Registration, TriggerId,
 };
-pub use graph::{Counts, Graph, HostView, PeerView, TaskView};
+pub use graph::{Counts, Explained, Graph, HostView, PeerView, TaskView, Verdict, Weighed};
 pub use peer::Stage;
 pub use pieces::Wanted;
 pub use random::Random;

@@ -9,7 +9,7 @@ use crate::random::Random;
 use crate::score::{Rated, rate};
 use crate::task::Task;
 use dragonfly_model::{HostId, PeerId};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 /// Scores that differ by less than this are decided by chance, so that children don't all take the same parents.
@@ -73,6 +73,23 @@ pub(crate) struct NoParent {
 }
 
 impl Unfit {
+    /// The reason in a word.
+    pub(crate) fn label(self) -> &'static str {
+        match self {
+            Unfit::Never(Bar::Gone) => "gone",
+            Unfit::Never(Bar::SameHost) => "same_host",
+            Unfit::Never(Bar::SharesNot) => "shares_not",
+            Unfit::Never(Bar::Descendant) => "descendant",
+            Unfit::Never(Bar::NotBegun) => "not_begun",
+            Unfit::Never(Bar::NoPiece) => "no_piece",
+            Unfit::Never(Bar::Parent) => "parent",
+            Unfit::Busy => "busy",
+            Unfit::Dry => "dry",
+            Unfit::Paused(_) => "paused",
+            Unfit::GivenUp(_) => "given_up",
+        }
+    }
+
     fn hope(self) -> Option<Hope> {
         match self {
             Unfit::Never(_) | Unfit::GivenUp(_) => None,
@@ -96,7 +113,7 @@ pub(crate) struct Choice {
 #[derive(Clone, Copy)]
 pub(crate) struct Choosing<'a> {
     pub(crate) task: &'a Task,
-    pub(crate) hosts: &'a BTreeMap<HostId, Host>,
+    pub(crate) hosts: &'a HashMap<HostId, Host>,
     pub(crate) config: &'a Config,
     pub(crate) now: Duration,
 }
@@ -296,7 +313,7 @@ impl<'a> Choosing<'a> {
     }
 
     /// Why nobody fits: the first peer that would, if something changed, is hope enough.
-    fn why_none(&self, child: &Child<'a>) -> NoParent {
+    pub(crate) fn why_none(&self, child: &Child<'a>) -> NoParent {
         let tiers = [Room::Crowded, Room::Closed, Room::Free];
         let mut peers = tiers.into_iter().flat_map(|room| self.task.pool.with(room));
         NoParent {

@@ -96,6 +96,8 @@ pub(crate) struct Peer {
     pub(crate) blocks: Blocks,
     /// Whether it said that it began to fetch from parents.
     pub(crate) began: bool,
+    /// Whether its children were told to look for others, since it is slow.
+    pub(crate) left_as_slow: bool,
     /// Whether a piece landed since the last answer.
     pub(crate) progress: bool,
     pub(crate) created: Duration,
@@ -146,6 +148,7 @@ impl Peer {
             children: BTreeMap::new(),
             blocks: Blocks::default(),
             began: false,
+            left_as_slow: false,
             progress: false,
             created: now,
             active: now,
@@ -167,6 +170,23 @@ impl Peer {
             State::Fetching => Stage::Fetching,
             State::BackToSource { .. } => Stage::BackToSource,
             State::Holding => Stage::Holding,
+        }
+    }
+
+    /// It has all that it wanted: what served the download alone is forgotten.
+    pub(crate) fn complete(&mut self) {
+        self.blocks = Blocks::default();
+        if self.ask.wanted == Wanted::All {
+            self.have.only_count();
+        }
+    }
+
+    /// A child does not fetch from it any more.
+    pub(crate) fn lose_child(&mut self, child: &PeerId) {
+        self.children.remove(child);
+        if self.children.is_empty() {
+            // An emptied tree would keep its root.
+            self.children = BTreeMap::new();
         }
     }
 

@@ -47,7 +47,9 @@ impl Wanted {
 /// A set of pieces.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct PieceSet {
-    words: Vec<u64>,
+    /// The first 64 pieces: most contents have no more.
+    first: u64,
+    more: Vec<u64>,
     len: u32,
 }
 
@@ -57,19 +59,37 @@ impl PieceSet {
         if number.0 >= MAX_PIECES {
             return false;
         }
-        let (word, bit) = ((number.0 / 64) as usize, 1u64 << (number.0 % 64));
-        if self.words.len() <= word {
-            self.words.resize(word + 1, 0);
+        let (index, bit) = ((number.0 / 64) as usize, 1u64 << (number.0 % 64));
+        if self.more.len() < index {
+            self.more.resize(index, 0);
         }
-        let new = self.words[word] & bit == 0;
-        self.words[word] |= bit;
+        let word = match index {
+            0 => &mut self.first,
+            index => &mut self.more[index - 1],
+        };
+        let new = *word & bit == 0;
+        *word |= bit;
         self.len += u32::from(new);
         new
     }
 
     pub(crate) fn contains(&self, number: u32) -> bool {
-        let word = self.words.get((number / 64) as usize).copied().unwrap_or(0);
-        word & (1 << (number % 64)) != 0
+        self.word((number / 64) as usize) & (1 << (number % 64)) != 0
+    }
+
+    fn word(&self, index: usize) -> u64 {
+        match index {
+            0 => self.first,
+            index => self.more.get(index - 1).copied().unwrap_or(0),
+        }
+    }
+
+    /// Keeps how many there are, and forgets which.
+    pub(crate) fn only_count(&mut self) {
+        *self = Self {
+            len: self.len,
+            ..Self::default()
+        };
     }
 
     pub(crate) fn len(&self) -> u32 {
@@ -82,9 +102,8 @@ impl PieceSet {
 
     /// The pieces that the other set has not.
     fn beyond<'a>(&'a self, other: &'a PieceSet) -> impl Iterator<Item = u32> + 'a {
-        let words = self.words.iter().enumerate();
-        words.flat_map(|(index, &word)| {
-            let mut left = word & !other.words.get(index).copied().unwrap_or(0);
+        (0..=self.more.len()).flat_map(|index| {
+            let mut left = self.word(index) & !other.word(index);
             std::iter::from_fn(move || {
                 let bit = (left != 0).then(|| left.trailing_zeros())?;
                 left &= left - 1;
@@ -178,6 +197,8 @@ mod tests {
         assert_eq!(pieces.beyond(&set(&[])).collect::<Vec<_>>(), [0, 63, 64, 200]);
         assert_eq!(pieces.beyond(&set(&[63, 200, 300])).collect::<Vec<_>>(), [0, 64]);
         assert!(pieces.contains(200) && !pieces.contains(201) && !pieces.contains(u32::MAX));
+        pieces.only_count();
+        assert!(pieces.len() == 4 && !pieces.is_empty() && !pieces.contains(0));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use crate::peer::{Bond, Peer};
 use crate::pool::Pool;
 use crate::{Content, CredentialsId, TriggerId, Wanted};
 use dragonfly_model::{HostId, PeerId};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
 /// More refused credentials than this are not remembered per task.
@@ -31,7 +31,7 @@ pub(crate) struct Seeding {
 #[derive(Debug, Default)]
 pub(crate) struct Task {
     pub(crate) content: Content,
-    pub(crate) peers: BTreeMap<PeerId, Peer>,
+    pub(crate) peers: HashMap<PeerId, Box<Peer>>,
     /// Peers that may be parents.
     pub(crate) pool: Pool,
     /// Peers that fetch from the origin, or may.
@@ -150,7 +150,7 @@ impl Task {
         if self.waiting.is_empty() {
             return BTreeSet::new();
         }
-        let parents = |id: &PeerId| self.peers.get(id).into_iter().flat_map(Peer::anchors);
+        let parents = |id: &PeerId| self.peers.get(id).into_iter().flat_map(|peer| peer.anchors());
         let mut found = BTreeSet::new();
         let mut next: Vec<&PeerId> = parents(peer).collect();
         while let Some(id) = next.pop() {

@@ -450,11 +450,13 @@ impl Plan {
 
     /// The rarest of the first pieces that a parent is free for.
     fn rarest(&self) -> Option<u32> {
-        let available = self
-            .open
-            .iter()
-            .copied()
-            .filter(|number| self.eligible(*number).next().is_some());
+        let free: Vec<(&PeerId, &Parent)> = self.free().collect();
+        if free.is_empty() {
+            // Most words that are heard find every parent at work.
+            return None;
+        }
+        let is_given = |number: &u32| free.iter().any(|(peer, parent)| self.gives(peer, parent, *number));
+        let available = self.open.iter().copied().filter(is_given);
         available.take(WINDOW).min_by_key(|number| self.rarity(*number))
     }
 
@@ -467,7 +469,7 @@ impl Plan {
             .open
             .iter()
             .copied()
-            .filter(|number| parent.has.contains(number) && !self.is_blamed(peer, *number));
+            .filter(|number| self.gives(peer, parent, *number));
         let mut open: Vec<u32> = open.take(WINDOW).collect();
         open.sort_by_cached_key(|number| self.rarity(*number));
         open.truncate(MAX_OTHERS);
@@ -481,10 +483,20 @@ impl Plan {
         (owners, shuffled(self.seed, number))
     }
 
-    fn eligible(&self, number: u32) -> impl Iterator<Item = (&PeerId, &Parent)> {
+    /// Parents that may be asked for one piece more.
+    fn free(&self) -> impl Iterator<Item = (&PeerId, &Parent)> {
         let parents = self.parents.iter();
-        let free = parents.filter(|(_, parent)| parent.is_live() && parent.has_room(self.piece_length));
-        free.filter(move |(peer, parent)| parent.has.contains(&number) && !self.is_blamed(peer, number))
+        parents.filter(|(_, parent)| parent.is_live() && parent.has_room(self.piece_length))
+    }
+
+    fn eligible(&self, number: u32) -> impl Iterator<Item = (&PeerId, &Parent)> {
+        self.free()
+            .filter(move |(peer, parent)| self.gives(peer, parent, number))
+    }
+
+    /// Whether a parent has a piece, and did not fail it.
+    fn gives(&self, peer: &PeerId, parent: &Parent, number: u32) -> bool {
+        parent.has.contains(&number) && !self.is_blamed(peer, number)
     }
 
     /// Whether a parent is not asked for a piece any more.

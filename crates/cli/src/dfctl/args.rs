@@ -86,7 +86,7 @@ pub(super) enum Noun {
         #[command(subcommand)]
         verb: cluster::Verb,
     },
-    /// Schedulers: which there are, and which are alive
+    /// Schedulers: which there are, which are alive, and how one judges
     Scheduler {
         #[command(subcommand)]
         verb: scheduler::Verb,

@@ -43,27 +43,29 @@ impl Scheduler {
     }
 
     async fn connect(self, ca: Option<&Path>) -> Result<SchedulerClient<Channel>, Failure> {
-        let addr = self.addr.unwrap_or_default();
-        let tls = match addr.starts_with("https://") {
-            true => {
-                let files = Files {
-                    ca_cert: ca.map(Path::to_owned),
-                    cert: self.cert,
-                    key: self.key,
-                };
-                Some(ClientTls::load(&files).map_err(|error| Failure::config(&error))?)
-            }
-            false => None,
+        let files = Files {
+            ca_cert: ca.map(Path::to_owned),
+            cert: self.cert,
+            key: self.key,
         };
         // An image has to be resolved before there is an answer.
         let timeouts = Timeouts {
             request: None,
             ..Timeouts::default()
         };
-        let channel = connect(&addr, tls.as_ref(), timeouts).await;
-        let channel = channel.map_err(|error| Failure::of(&error, exit::FAILURE))?;
-        Ok(SchedulerClient::new(channel).max_decoding_message_size(MAX_MESSAGE_BYTES))
+        client(&self.addr.unwrap_or_default(), &files, timeouts).await
     }
+}
+
+/// Connects to a scheduler; with TLS if its address says so.
+pub(super) async fn client(addr: &str, files: &Files, timeouts: Timeouts) -> Result<SchedulerClient<Channel>, Failure> {
+    let tls = match addr.starts_with("https://") {
+        true => Some(ClientTls::load(files).map_err(|error| Failure::config(&error))?),
+        false => None,
+    };
+    let channel = connect(addr, tls.as_ref(), timeouts).await;
+    let channel = channel.map_err(|error| Failure::of(&error, exit::FAILURE))?;
+    Ok(SchedulerClient::new(channel).max_decoding_message_size(MAX_MESSAGE_BYTES))
 }
 
 /// Has it done, and looks on to the end.

@@ -19,6 +19,7 @@ mod preheat;
 mod scheduler;
 mod stats;
 mod token;
+mod trace;
 mod traces;
 
 pub(crate) use args::Args;
@@ -37,6 +38,7 @@ Examples:
   dfctl cluster match --hostname gpu-7 --output json
   dfctl cluster create cluster-2 --idc cluster-2
   dfctl scheduler ls --active
+  dfctl scheduler trace 4f53cda18c2baa0c… --scheduler 10.1.0.2:8002
   dfctl --user ada token create ci --days 90 --scope cluster > ci.token
   dfctl --token-file ci.token cluster ls
   dfctl preheat image nginx:1.27 --scope all-peers --cluster 2
@@ -88,6 +90,9 @@ async fn answer(args: Args) -> Result<String, Failure> {
         Noun::Preheat { verb } if verb.names_a_scheduler() => {
             Box::pin(by_scheduler::run(connection.ca.as_deref(), verb.wanted()?, output)).await
         }
+        Noun::Scheduler {
+            verb: scheduler::Verb::Trace(trace),
+        } => Box::pin(trace.run(connection.ca.as_deref(), output)).await,
         noun => {
             let manager = Manager::connect(&connection).await?;
             let answer = ask(&manager, noun).await;

@@ -3,6 +3,7 @@
 use super::args::Liveness;
 use super::client::Manager;
 use super::output::{self, Output};
+use super::trace::Trace;
 use crate::failure::Failure;
 use dragonfly_api::rest::{Scheduler, SchedulerFilter};
 
@@ -30,6 +31,9 @@ pub(super) enum Verb {
         /// Its id
         id: u64,
     },
+    /// Tell why the peers of a task have the parents that they have. The scheduler itself is asked: only it judges, and no
+    /// manager is needed
+    Trace(Trace),
 }
 
 pub(super) async fn run(manager: &Manager, verb: Verb, output: Output) -> Result<String, Failure> {
@@ -50,6 +54,7 @@ pub(super) async fn run(manager: &Manager, verb: Verb, output: Output) -> Result
             manager.delete(&format!("{PATH}/{id}")).await?;
             Ok(String::new())
         }
+        Verb::Trace(trace) => trace.run(None, output).await,
     }
 }
 

@@ -4,6 +4,7 @@
 
 mod clusters;
 mod jobs;
+mod judgement;
 mod kills;
 
 use std::net::{Ipv4Addr, SocketAddr};

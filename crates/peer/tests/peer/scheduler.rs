@@ -6,7 +6,7 @@ use dragonfly_api::common::{self, Host, Peer};
 use dragonfly_api::dfdaemon::DownloadTaskRequest;
 use dragonfly_api::dfdaemon::dfdaemon_upload_client::DfdaemonUploadClient;
 use dragonfly_api::ext::scheduler_server::{Scheduler as Extension, SchedulerServer as ExtensionServer};
-use dragonfly_api::ext::{HoldingsReport, PreheatReport, PreheatRequest};
+use dragonfly_api::ext::{HoldingsReport, PreheatReport, PreheatRequest, TraceRequest, TraceResponse};
 use dragonfly_api::scheduler::announce_peer_request::Request as Word;
 use dragonfly_api::scheduler::announce_peer_response::Response as Answer;
 use dragonfly_api::scheduler::scheduler_server::{Scheduler, SchedulerServer};
@@ -476,6 +476,10 @@ impl Extension for Service {
     type PreheatStream = Stream<PreheatReport>;
 
     async fn preheat(&self, _: Request<PreheatRequest>) -> Result<Response<Self::PreheatStream>, Status> {
+        Err(Status::unimplemented("not needed by these tests"))
+    }
+
+    async fn trace(&self, _: Request<TraceRequest>) -> Result<Response<TraceResponse>, Status> {
         Err(Status::unimplemented("not needed by these tests"))
     }
 

@@ -11,15 +11,18 @@ pub(crate) use owner::{Owner, Parts};
 pub(crate) use streams::{Answers, Enrolment};
 
 use dragonfly_api::common::Task;
-use dragonfly_model::TaskId;
-use dragonfly_scheduling::{Event, PeerKey, PeerView, TaskView};
+use dragonfly_model::{PeerId, TaskId};
+use dragonfly_scheduling::{Event, Explained, PeerKey, PeerView, TaskView};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tonic::Status;
 
 /// Facts and questions that may wait for the owner; who has another waits with it.
 const QUEUE: usize = 8192;
+/// Peers of a task that are told of at once: more would keep the owner from its work.
+pub(crate) const MOST_TRACED: usize = 1000;
 
 /// The owner is gone: the scheduler is stopping.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -45,6 +48,24 @@ pub(crate) struct KnownTask {
     pub(crate) described: Option<Task>,
 }
 
+/// How a task's peers were judged.
+#[derive(Debug)]
+pub(crate) struct Traced {
+    pub(crate) view: TaskView,
+    pub(crate) peers: TracedPeers,
+    /// The time of the graph.
+    pub(crate) now: Duration,
+}
+
+/// Of which peers there is word.
+#[derive(Debug)]
+pub(crate) enum TracedPeers {
+    /// Of all, up to [`MOST_TRACED`].
+    All(Vec<(PeerId, PeerView)>),
+    /// Of one, and those that were weighed for it.
+    One(PeerId, Box<Explained>),
+}
+
 /// What the owner is sent.
 #[derive(Debug)]
 pub(crate) enum Command {
@@ -64,6 +85,8 @@ pub(crate) enum Command {
     Task(TaskId, oneshot::Sender<Option<KnownTask>>),
     /// Which peer is this?
     Peer(PeerKey, oneshot::Sender<Option<PeerView>>),
+    /// How were a task's peers judged, or this one of them?
+    Trace(TaskId, Option<PeerId>, oneshot::Sender<Option<Traced>>),
 }
 
 /// The way to the owner. Cheap to clone.
@@ -120,6 +143,13 @@ impl Brain {
     pub(crate) async fn peer(&self, key: PeerKey) -> Result<Option<PeerView>, Stopped> {
         let (answer, answered) = oneshot::channel();
         self.send(Command::Peer(key, answer)).await?;
+        answered.await.map_err(|_| Stopped)
+    }
+
+    /// Tells how a task's peers were judged, or one of them. `None` if there is no such task or peer.
+    pub(crate) async fn trace(&self, task: TaskId, peer: Option<PeerId>) -> Result<Option<Traced>, Stopped> {
+        let (answer, answered) = oneshot::channel();
+        self.send(Command::Trace(task, peer, answer)).await?;
         answered.await.map_err(|_| Stopped)
     }
 

@@ -1,7 +1,7 @@
 //! The loop that owns the graph.
 
 use super::streams::Streams;
-use super::{Brain, Command, Enrolment, KnownTask, Stopped, answer};
+use super::{Brain, Command, Enrolment, KnownTask, MOST_TRACED, Stopped, Traced, TracedPeers, answer};
 use crate::catalogue::Catalogue;
 use crate::hosts::Hosts;
 use crate::metrics::Counts;
@@ -19,6 +19,9 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
+/// Commands that are taken at once: what costs something each time that the owner looks around is shared by them, and an
+/// alarm waits for no more.
+const BATCH: usize = 64;
 /// How often the gauges are brought up to date.
 const GAUGES: Duration = Duration::from_secs(5);
 
@@ -79,6 +82,7 @@ impl Owner {
     pub(crate) async fn run(mut self, mut commands: mpsc::Receiver<Command>) {
         let cancel = self.workers.cancel_token();
         let mut gauges = tokio::time::interval(GAUGES);
+        let mut batch = Vec::with_capacity(BATCH);
         loop {
             let alarm = self.wake_at;
             let alarm = async move {
@@ -94,7 +98,8 @@ impl Owner {
                     self.apply(Event::Tick);
                 }
                 _ = gauges.tick() => self.counts.holds(self.graph.counts()),
-                Some(command) = commands.recv() => self.obey(command),
+                // The queue never ends, since the owner itself holds a way to it.
+                _ = commands.recv_many(&mut batch, BATCH) => batch.drain(..).for_each(|command| self.obey(command)),
             }
         }
         self.streams.fail_all(&Stopped.into());
@@ -128,13 +133,16 @@ impl Owner {
             Command::Peer(key, asked) => {
                 asked.send(self.graph.peer_view(&key)).ok();
             }
+            Command::Trace(task, peer, asked) => {
+                asked.send(self.traced(task, peer)).ok();
+            }
         }
     }
 
     fn register(&mut self, enrolment: Enrolment) {
-        let described = enrolment.described.clone();
+        self.catalogue
+            .learn(&enrolment.registration.peer.task, &enrolment.request);
         let registration = self.streams.open(enrolment);
-        self.catalogue.learn(&registration.peer.task, described);
         self.apply(Event::PeerRegistered(registration));
     }
 
@@ -148,6 +156,23 @@ impl Owner {
             ..described.clone()
         });
         Some(KnownTask { view, described })
+    }
+
+    fn traced(&self, id: TaskId, peer: Option<PeerId>) -> Option<Traced> {
+        let view = self.graph.task(&id)?;
+        let peers = match peer {
+            None => TracedPeers::All(self.graph.peers_of(&id, MOST_TRACED)),
+            Some(peer) => {
+                let key = PeerKey { task: id, peer };
+                let explained = self.graph.explain(&key, MOST_TRACED)?;
+                TracedPeers::One(key.peer, Box::new(explained))
+            }
+        };
+        Some(Traced {
+            view,
+            peers,
+            now: self.started.elapsed(),
+        })
     }
 
     fn apply(&mut self, event: Event) {
@@ -209,7 +234,7 @@ impl Owner {
     }
 
     fn parents(&self, peer: &PeerKey, parents: &[Candidate]) -> Response {
-        let content = self.graph.task(&peer.task).map(|task| task.content).unwrap_or_default();
+        let content = self.graph.content(&peer.task).unwrap_or_default();
         Response::NormalTaskResponse(answer::parents(&peer.task, content, parents, &self.hosts))
     }
 

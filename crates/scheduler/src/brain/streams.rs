@@ -2,7 +2,6 @@
 
 use super::StreamId;
 use crate::credentials::CallersRequest;
-use dragonfly_api::common::Task;
 use dragonfly_api::scheduler::AnnouncePeerResponse;
 use dragonfly_api::scheduler::announce_peer_response::Response;
 use dragonfly_model::HostId;
@@ -22,10 +21,8 @@ pub(crate) type Answers = mpsc::Sender<Result<AnnouncePeerResponse, Status>>;
 pub(crate) struct Enrolment {
     /// For the graph.
     pub(crate) registration: Registration,
-    /// For a seed peer that is asked on its behalf.
+    /// For a seed peer that is asked on its behalf, and for those who ask about the task.
     pub(crate) request: CallersRequest,
-    /// For those who ask about the task.
-    pub(crate) described: Task,
     /// Which stream.
     pub(crate) stream: StreamId,
     /// Where answers go.

@@ -3,10 +3,9 @@
 
 use super::Grpc;
 use crate::brain::{Answers, Enrolment, Stopped, StreamId};
-use crate::catalogue;
 use crate::credentials::CallersRequest;
 use crate::metrics::Who;
-use crate::translate::{self, peer_key};
+use crate::translate;
 use dragonfly_api::common::{Download, Piece, TrafficType};
 use dragonfly_api::scheduler::announce_peer_request::Request;
 use dragonfly_api::scheduler::{AnnouncePeerRequest, AnnouncePeerResponse};
@@ -121,7 +120,6 @@ impl Conversation {
         };
         let enrolment = Enrolment {
             registration,
-            described: catalogue::describe(&ids.task, &download),
             request: CallersRequest::new(download),
             stream: registered.stream,
             answers: self.answers,
@@ -165,8 +163,8 @@ impl Registered {
     }
 
     async fn hear(&self, message: AnnouncePeerRequest) -> Result<(), End> {
-        let ids = PeerIds::parse(&message.host_id, &message.task_id, &message.peer_id)?;
-        if peer_key(&ids) != self.peer {
+        if message.task_id != self.peer.task.as_str() || message.peer_id != self.peer.peer.as_str() {
+            let ids = PeerIds::parse(&message.host_id, &message.task_id, &message.peer_id)?;
             return Err(End::Invalid(Invalid::Value {
                 field: "peer_id",
                 value: format!("{}, which did not register over this stream", ids.peer),

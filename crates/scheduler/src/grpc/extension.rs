@@ -2,11 +2,12 @@
 
 use super::holdings::Holdings;
 use super::preheat::asker;
+use super::trace::Tracing;
 use crate::preheat::{Board, Order, Plan, Preheat};
 use dragonfly_api::Invalid;
 use dragonfly_api::ext::preheat_request::Task;
 use dragonfly_api::ext::scheduler_server::Scheduler;
-use dragonfly_api::ext::{HoldingsReport, PreheatReport, PreheatRequest};
+use dragonfly_api::ext::{HoldingsReport, PreheatReport, PreheatRequest, TraceRequest, TraceResponse};
 use dragonfly_service::Workers;
 use futures::StreamExt;
 use futures::stream::BoxStream;
@@ -30,6 +31,7 @@ type Reports = mpsc::Sender<Result<PreheatReport, Status>>;
 pub(super) struct Extension {
     pub(super) preheat: Preheat,
     pub(super) holdings: Holdings,
+    pub(super) tracing: Tracing,
     pub(super) workers: Workers,
 }
 
@@ -61,6 +63,10 @@ impl Scheduler for Extension {
             .hear(request.into_inner(), cancel)
             .await
             .map(Response::new)
+    }
+
+    async fn trace(&self, request: Request<TraceRequest>) -> Result<Response<TraceResponse>, Status> {
+        self.tracing.tell(request.into_inner()).await.map(Response::new)
     }
 }
 

@@ -7,6 +7,7 @@ mod kept;
 mod kept_stream;
 mod preheat;
 mod service;
+mod trace;
 mod unserved;
 
 pub(crate) use kept::told_task;
@@ -82,6 +83,10 @@ impl Grpc {
                 brain: self.brain.clone(),
                 hosts: self.hosts.clone(),
                 calls: self.counts.report_holdings.clone(),
+            },
+            tracing: trace::Tracing {
+                brain: self.brain.clone(),
+                calls: self.counts.trace.clone(),
             },
             workers: workers.clone(),
         };

@@ -27,14 +27,14 @@ impl Graph {
             self.hungry.insert(key.task.clone());
         }
         task.updated = now;
-        task.peers.insert(key.peer.clone(), peer);
+        task.peers.insert(key.peer.clone(), Box::new(peer));
         self.peer_count += 1;
         self.index(key);
         self.arm_peer(key);
     }
 
     /// Forgets a peer, with its edges, slots and place in the queue.
-    pub(super) fn remove_peer(&mut self, key: &PeerKey) -> Option<Peer> {
+    pub(super) fn remove_peer(&mut self, key: &PeerKey) -> Option<Box<Peer>> {
         self.leave_parents(key);
         self.leave_children(key);
         self.leave_queue(key);
@@ -108,7 +108,7 @@ impl Graph {
             let Some(giver) = self.peer_mut(&parent) else {
                 continue;
             };
-            giver.children.remove(&key.peer);
+            giver.lose_child(&key.peer);
             let host = giver.host.clone();
             self.free_slots(&host, 1);
             self.index(&parent);
@@ -173,7 +173,7 @@ impl Graph {
         let Some(task) = self.tasks.get_mut(&key.task) else {
             return;
         };
-        if let Some(wait) = task.peers.get(&key.peer).and_then(Peer::wait) {
+        if let Some(wait) = task.peers.get(&key.peer).and_then(|peer| peer.wait()) {
             task.waiting.remove(&wait.ticket);
         }
         if task.waiting.is_empty() {
@@ -257,7 +257,7 @@ impl Graph {
         if !task.needy.is_empty() && place.is_some_and(|place| place.room == Room::Free) {
             self.changed.roomy.insert(key.task.clone());
         }
-        if !task.waiting.is_empty() && task.peers.get(&key.peer).is_some_and(Peer::serves) {
+        if !task.waiting.is_empty() && task.peers.get(&key.peer).is_some_and(|peer| peer.serves()) {
             self.changed.fresh.insert(key.clone());
         }
     }

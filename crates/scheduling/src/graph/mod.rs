@@ -5,6 +5,7 @@
 
 mod edges;
 mod expiry;
+mod explain;
 mod hosts;
 mod origins;
 mod peers;
@@ -14,6 +15,7 @@ mod seek;
 mod tests;
 mod view;
 
+pub use explain::{Explained, Verdict, Weighed};
 pub use view::{Counts, HostView, PeerView, TaskView};
 
 use crate::config::Config;
@@ -24,18 +26,21 @@ use crate::task::Task;
 use crate::timers::Timers;
 use crate::{Decision, Event, OriginId, PeerKey};
 use dragonfly_model::{HostId, TaskId};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
 /// Hosts, tasks and peers of one cluster.
+///
+/// Its tables are looked up by id, and no decision follows from the order of a `HashMap`, which differs from run to run.
+/// Every id is kept once: those of an event are exchanged for the known ones first.
 #[derive(Debug)]
 pub struct Graph {
     config: Config,
     now: Duration,
-    hosts: BTreeMap<HostId, Host>,
+    hosts: HashMap<HostId, Host>,
     /// The announced seed peers that share.
     seeds: BTreeSet<HostId>,
-    tasks: BTreeMap<TaskId, Task>,
+    tasks: HashMap<TaskId, Task>,
     /// Tasks with waiting children.
     hungry: BTreeSet<TaskId>,
     origins: BTreeMap<OriginId, origins::Origin>,
@@ -75,9 +80,9 @@ impl Graph {
         Self {
             config,
             now: Duration::ZERO,
-            hosts: BTreeMap::new(),
+            hosts: HashMap::new(),
             seeds: BTreeSet::new(),
-            tasks: BTreeMap::new(),
+            tasks: HashMap::new(),
             hungry: BTreeSet::new(),
             origins: BTreeMap::new(),
             peer_count: 0,
@@ -93,12 +98,30 @@ impl Graph {
 
     /// Takes in what happened at `now`, counted from the start of the graph; a time before an earlier event's counts as
     /// that event's. Returns what is to be done, in order.
-    pub fn apply(&mut self, event: Event, now: Duration) -> Vec<Decision> {
+    pub fn apply(&mut self, mut event: Event, now: Duration) -> Vec<Decision> {
         self.now = self.now.max(now);
+        self.exchange_ids(&mut event);
         self.take_in(event);
         self.settle();
         self.set_alarm();
         std::mem::take(&mut self.decisions)
+    }
+
+    /// Exchanges an event's ids for those that are known, so that nothing keeps a text twice.
+    fn exchange_ids(&self, event: &mut Event) {
+        if let Some(host) = event.host_mut()
+            && let Some((known, _)) = self.hosts.get_key_value(host)
+        {
+            host.clone_from(known);
+        }
+        if let Some(key) = event.peer_mut()
+            && let Some((known, task)) = self.tasks.get_key_value(&key.task)
+        {
+            key.task.clone_from(known);
+            if let Some((known, _)) = task.peers.get_key_value(&key.peer) {
+                key.peer.clone_from(known);
+            }
+        }
     }
 
     fn take_in(&mut self, event: Event) {
@@ -121,7 +144,7 @@ impl Graph {
             Event::PeerDeleted { peer } => self.peer_deleted(&peer),
             Event::LimitsChanged(limits) => {
                 self.config.limits = limits;
-                let hosts: Vec<HostId> = self.hosts.keys().cloned().collect();
+                let hosts: BTreeSet<HostId> = self.hosts.keys().cloned().collect();
                 hosts.iter().for_each(|host| self.look_at_host(host));
                 self.changed.unsettled.extend(self.hungry.iter().cloned());
             }
@@ -158,11 +181,11 @@ impl Graph {
     }
 
     fn peer(&self, key: &PeerKey) -> Option<&Peer> {
-        self.tasks.get(&key.task)?.peers.get(&key.peer)
+        self.tasks.get(&key.task)?.peers.get(&key.peer).map(Box::as_ref)
     }
 
     fn peer_mut(&mut self, key: &PeerKey) -> Option<&mut Peer> {
-        self.tasks.get_mut(&key.task)?.peers.get_mut(&key.peer)
+        self.tasks.get_mut(&key.task)?.peers.get_mut(&key.peer).map(Box::as_mut)
     }
 
     fn is_seed(&self, host: &HostId) -> bool {

@@ -87,16 +87,19 @@ impl Graph {
     }
 
     /// All children of a parent that turns out to be slow look for others, and not only the one that has waited for its
-    /// piece to the end.
+    /// piece to the end. Those that come later know.
     fn help_children_of_slow(&mut self, parent: &PeerKey, host: &HostId) {
-        let (Some(task), Some(host)) = (self.tasks.get(&parent.task), self.hosts.get(host)) else {
+        let (Some(task), Some(host)) = (self.tasks.get_mut(&parent.task), self.hosts.get(host)) else {
             return;
         };
-        if !task.is_slow(host, self.now) {
+        let slow = task.is_slow(host, self.now);
+        let Some(peer) = task.peers.get_mut(&parent.peer) else {
+            return;
+        };
+        if std::mem::replace(&mut peer.left_as_slow, slow) || !slow {
             return;
         }
-        let children = task.peers.get(&parent.peer).map(|peer| peer.children.keys());
-        let children = children.into_iter().flatten().map(|child| parent.sibling(child));
+        let children = peer.children.keys().map(|child| parent.sibling(child));
         self.changed.thin.extend(children);
     }
 
@@ -170,6 +173,9 @@ impl Graph {
         self.decisions.push(Decision::EndStream { peer: key.clone() });
         self.leave_parents(key);
         self.set_state(key, State::Holding);
+        if let Some(peer) = self.peer_mut(key) {
+            peer.complete();
+        }
         self.drop_older_copies(key);
     }
 

@@ -45,7 +45,7 @@ impl Graph {
         }
     }
 
-    fn choosing(&self, task: &TaskId) -> Option<Choosing<'_>> {
+    pub(super) fn choosing(&self, task: &TaskId) -> Option<Choosing<'_>> {
         Some(Choosing {
             task: self.tasks.get(task)?,
             hosts: &self.hosts,

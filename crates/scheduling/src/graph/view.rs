@@ -1,6 +1,7 @@
 //! What can be seen of the graph from outside.
 
 use super::Graph;
+use crate::peer::Peer;
 use crate::{Content, PeerKey, Stage};
 use dragonfly_model::{HostId, PeerId, TaskId};
 use std::time::Duration;
@@ -67,6 +68,20 @@ pub struct Counts {
     pub waiting: usize,
 }
 
+impl PeerView {
+    pub(super) fn of(peer: &Peer) -> Self {
+        Self {
+            host: peer.host.clone(),
+            stage: peer.stage(),
+            pieces: peer.have.len(),
+            parents: peer.parents.iter().map(|(id, _)| id.clone()).collect(),
+            children: peer.children.len(),
+            created: peer.created,
+            updated: peer.active,
+        }
+    }
+}
+
 impl Graph {
     /// Looks at a task.
     pub fn task(&self, id: &TaskId) -> Option<TaskView> {
@@ -87,18 +102,14 @@ impl Graph {
         })
     }
 
+    /// What is known of a task's content.
+    pub fn content(&self, id: &TaskId) -> Option<Content> {
+        self.tasks.get(id).map(|task| task.content)
+    }
+
     /// Looks at a peer.
     pub fn peer_view(&self, key: &PeerKey) -> Option<PeerView> {
-        let peer = self.peer(key)?;
-        Some(PeerView {
-            host: peer.host.clone(),
-            stage: peer.stage(),
-            pieces: peer.have.len(),
-            parents: peer.parents.iter().map(|(id, _)| id.clone()).collect(),
-            children: peer.children.len(),
-            created: peer.created,
-            updated: peer.active,
-        })
+        self.peer(key).map(PeerView::of)
     }
 
     /// Looks at an announced host.

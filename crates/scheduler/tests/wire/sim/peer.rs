@@ -11,8 +11,9 @@ use std::collections::HashMap;
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
+use tonic::metadata::{MetadataMap, MetadataValue};
 use tonic::transport::Channel;
-use tonic::{Status, Streaming};
+use tonic::{Extensions, Status, Streaming};
 
 /// Bytes and pieces of the content that all of them want.
 pub(crate) const LENGTH: u64 = 16 << 20;
@@ -45,6 +46,17 @@ pub(crate) struct SimPeer {
 impl SimPeer {
     /// Registers peer `name` of the host of that name.
     pub(crate) async fn register(client: &SchedulerClient<Channel>, name: &str, download: Download) -> Self {
+        Self::open(client, name, download, MetadataMap::new()).await
+    }
+
+    /// The same, and says that it takes parents which it did not ask for.
+    pub(crate) async fn listening(client: &SchedulerClient<Channel>, name: &str, download: Download) -> Self {
+        let mut listens = MetadataMap::new();
+        listens.insert(dragonfly_api::LISTENS, MetadataValue::from_static("true"));
+        Self::open(client, name, download, listens).await
+    }
+
+    async fn open(client: &SchedulerClient<Channel>, name: &str, download: Download, said: MetadataMap) -> Self {
         let (requests, queue) = mpsc::channel(4);
         let register = RegisterPeerRequest {
             download: Some(download),
@@ -53,7 +65,8 @@ impl SimPeer {
             .send(message(name, Request::RegisterPeerRequest(register)))
             .await
             .unwrap();
-        let headers = client.clone().announce_peer(ReceiverStream::new(queue)).await;
+        let call = tonic::Request::from_parts(said, Extensions::default(), ReceiverStream::new(queue));
+        let headers = client.clone().announce_peer(call).await;
         Self {
             name: name.to_owned(),
             requests,

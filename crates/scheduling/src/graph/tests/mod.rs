@@ -1,6 +1,7 @@
 //! Scenes: a graph, the events that happen to it, and its decisions as text.
 
 mod audit;
+mod explain;
 mod origin;
 mod parents;
 mod properties;

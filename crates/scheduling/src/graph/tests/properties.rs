@@ -1,11 +1,16 @@
-//! Random lives of a cluster. After every event the graph is audited (see `audit`); at the end nobody waits.
+//! Random lives of a cluster, and what holds in all of them, each time found without the graph's own means. Beside that, the
+//! graph is audited after every event (see `audit`).
 
 use super::*;
+use crate::peer::{Peer, State};
+use crate::task::Task;
+use dragonfly_model::PeerId;
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 
 const HOSTS: usize = 6;
 const TASKS: u32 = 2;
+const SLOTS: Slots = Slots { normal: 3, seed: 4 };
 
 /// One step of a random life; numbers choose among what is there.
 #[derive(Debug, Clone)]
@@ -65,13 +70,17 @@ struct World {
     peers: Vec<PeerKey>,
     triggers: BTreeMap<TaskId, TriggerId>,
     unanswered: BTreeSet<PeerKey>,
+    /// Children and the parents that the last event gave them.
+    given: Vec<(PeerKey, PeerId)>,
+    /// Those among all that were given who had nothing for the child.
+    useless: Vec<(PeerKey, PeerId)>,
 }
 
 impl World {
     fn new() -> Self {
         let config = Config {
             limits: Limits {
-                slots: Slots { normal: 3, seed: 4 },
+                slots: SLOTS,
                 ..Limits::default()
             },
             fan_out: 2,
@@ -84,6 +93,8 @@ impl World {
             peers: Vec::new(),
             triggers: BTreeMap::new(),
             unanswered: BTreeSet::new(),
+            given: Vec::new(),
+            useless: Vec::new(),
         }
     }
 
@@ -106,6 +117,7 @@ impl World {
             }
             _ => {}
         }
+        self.given.clear();
         let decisions = self.scene.decide(event);
         let answers = decisions.iter().filter(|d| !matches!(d, Decision::WakeAt(_))).count();
         for decision in decisions {
@@ -127,6 +139,7 @@ impl World {
                 Decision::Parents { peer, parents } => {
                     assert!(!parents.is_empty());
                     self.unanswered.remove(&peer);
+                    self.gives(&peer, &parents);
                 }
                 Decision::Empty { peer }
                 | Decision::MetadataOnly { peer }
@@ -137,30 +150,90 @@ impl World {
                 Decision::TriggerSeed { task, trigger, .. } => {
                     self.triggers.insert(task, trigger);
                 }
-                Decision::MoreParents { peer, parents } => self.listens(&peer, &parents),
+                Decision::MoreParents { peer, parents } => {
+                    self.listens(&peer, &parents);
+                    self.gives(&peer, &parents);
+                }
                 Decision::Parked { .. }
                 | Decision::TaskForgotten { .. }
                 | Decision::HostForgotten { .. }
                 | Decision::WakeAt(_) => {}
             }
         }
+        self.useless.extend(self.given_for_nothing());
     }
 
-    /// Nobody is told of more parents than it can use, or of one who has nothing for it.
+    fn gives(&mut self, child: &PeerKey, parents: &[Candidate]) {
+        let pairs = parents.iter().map(|parent| (child.clone(), parent.peer.clone()));
+        self.given.extend(pairs);
+    }
+
+    /// Nobody is told of more parents than it can use.
     fn listens(&self, child: &PeerKey, more: &[Candidate]) {
         let graph = &self.scene.graph;
-        let (task, peer) = (&graph.tasks[&child.task], graph.peer(child));
-        let Some(peer) = peer else {
+        let Some(peer) = graph.peer(child) else {
             return; // It left by a later decision of the same event.
         };
         assert!(!more.is_empty() && peer.ask.listens);
         // Slow ones do not count, but are not gathered for ever; who is slow may change.
         let most = 2 * graph.config.parents;
         assert!(peer.parents.len() <= most, "{child}: {:?}", peer.parents);
-        for parent in more.iter().filter_map(|parent| task.peers.get(&parent.peer)) {
-            let lack = peer.lack(task.content.pieces);
-            assert!(lack.met_by(parent.stock()), "{child}: nothing to get there");
+    }
+
+    fn peers(&self) -> impl Iterator<Item = (&Task, &PeerId, &Peer)> {
+        let tasks = self.scene.graph.tasks.values();
+        tasks.flat_map(|task| task.peers.iter().map(move |(id, peer)| (task, id, &**peer)))
+    }
+
+    /// Those who depend on themselves: who is left when everybody is taken away, again and again, who depends on nobody left.
+    fn own_ancestors(&self) -> Vec<&PeerId> {
+        fn in_task(task: &Task) -> Vec<&PeerId> {
+            let mut left: BTreeMap<&PeerId, &Peer> = task.peers.iter().map(|(id, peer)| (id, &**peer)).collect();
+            loop {
+                let free = |peer: &Peer| peer.anchors().all(|parent| !left.contains_key(parent));
+                let gone: Vec<&PeerId> = left.iter().filter(|(_, peer)| free(peer)).map(|(id, _)| *id).collect();
+                if gone.is_empty() {
+                    return left.into_keys().collect();
+                }
+                for id in gone {
+                    left.remove(id);
+                }
+            }
         }
+        self.scene.graph.tasks.values().flat_map(in_task).collect()
+    }
+
+    /// Parents that were just given to somebody for whom they have, and will have, nothing.
+    fn given_for_nothing(&self) -> Vec<(PeerKey, PeerId)> {
+        let is_useless = |(key, parent): &&(PeerKey, PeerId)| {
+            let Some(task) = self.scene.graph.tasks.get(&key.task) else {
+                return false;
+            };
+            // Who left by a later decision of the same event is no parent any more.
+            let child = task.peers.get(&key.peer).filter(|child| child.fetches_from(parent));
+            let Some((child, parent)) = child.zip(task.peers.get(parent)) else {
+                return false;
+            };
+            let comes = parent.state == State::Holding || parent.is_root() || parent.anchors().next().is_some();
+            let lacks = |n: &u32| wants(child, *n) && !child.have.contains(*n);
+            let gives = |n: u32| parent.have.contains(n) || (comes && wants(parent, n));
+            !(0..task.content.pieces.unwrap_or(8)).filter(lacks).any(gives)
+        };
+        self.given.iter().filter(is_useless).cloned().collect()
+    }
+
+    /// Hosts with more children than their slots.
+    fn overloaded(&self) -> BTreeSet<HostId> {
+        let mut uploads: BTreeMap<&HostId, usize> = BTreeMap::new();
+        for (task, _, peer) in self.peers() {
+            for (parent, _) in &peer.parents {
+                *uploads.entry(&task.peers[parent].host).or_default() += 1;
+            }
+        }
+        let is_seed = |host: &HostId| host.as_str().starts_with("seed");
+        let most = |host: &HostId| if is_seed(host) { SLOTS.seed } else { SLOTS.normal };
+        let over = uploads.into_iter().filter(|(host, used)| *used > most(host));
+        over.map(|(host, _)| host.clone()).collect()
     }
 
     fn step(&mut self, step: Step) {
@@ -289,6 +362,14 @@ impl World {
     }
 }
 
+/// Whether a peer asked for a piece.
+fn wants(peer: &Peer, number: u32) -> bool {
+    match peer.ask.wanted {
+        Wanted::All => true,
+        Wanted::Pieces { first, end } => (first..end).contains(&number),
+    }
+}
+
 impl Graph {
     /// Who could be a parent of this peer now, by the rule and not by the index.
     fn free_parents(&self, key: &PeerKey) -> Vec<String> {
@@ -313,7 +394,34 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
 
     #[test]
-    fn whatever_happens_the_graph_stays_sound_and_every_child_gets_an_answer(steps in steps()) {
+    fn nobody_is_ever_his_own_ancestor(steps in steps()) {
+        let mut world = World::new();
+        for step in steps {
+            world.step(step);
+            prop_assert!(world.own_ancestors().is_empty(), "{:?}", world.own_ancestors());
+        }
+    }
+
+    #[test]
+    fn nobody_is_given_a_parent_without_a_piece_that_he_lacks(steps in steps()) {
+        let mut world = World::new();
+        for step in steps {
+            world.step(step);
+            prop_assert_eq!(&world.useless, &Vec::new());
+        }
+    }
+
+    #[test]
+    fn no_host_ever_has_more_children_than_slots(steps in steps()) {
+        let mut world = World::new();
+        for step in steps {
+            world.step(step);
+            prop_assert_eq!(world.overloaded(), BTreeSet::new());
+        }
+    }
+
+    #[test]
+    fn every_waiting_child_is_answered_as_soon_as_somebody_can_be_its_parent_and_in_the_end_anyway(steps in steps()) {
         let mut world = World::new();
         for step in steps {
             world.step(step);
