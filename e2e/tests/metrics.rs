@@ -123,7 +123,8 @@ impl Prometheus {
 fn doors(up: &Up) -> Vec<String> {
     let ip = up.ip();
     let mut doors: Vec<String> = [8000, 8001, 14_002].iter().map(|port| format!("{ip}:{port}")).collect();
-    doors.extend(up.cluster().peers.iter().map(|peer| peer.metrics.clone()));
+    let peers = up.cluster().peers.iter().map(|peer| peer.metrics.as_str());
+    doors.extend(peers.map(|door| door.trim_start_matches("http://").to_owned()));
     doors
 }
 

@@ -409,6 +409,13 @@ async fn a_pull_is_found_by_its_url_and_its_trace_goes_through_the_scheduler_and
     let register = child("register", &download).await;
     let call = child("rpc", &register).await;
     assert_eq!(call.service, "dragonfly-scheduler");
+    // The seed peer that fetched for this pull is in its trace, too.
+    let length = Some(answer.length.try_into().unwrap());
+    let trace = root.span.trace_id.clone();
+    let of_the_seed = |told: &Told| {
+        told.span.name == "download" && told.span.trace_id == trace && told.number("dragonfly.bytes.origin") == length
+    };
+    collector.find(WITHIN, of_the_seed).await.unwrap();
     for secret in [token, "Bearer", "s3cret", registry.user().unwrap().password] {
         assert!(!collector.everything().contains(secret), "{secret}");
     }

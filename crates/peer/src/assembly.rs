@@ -7,7 +7,7 @@ use crate::engine::Settings;
 use crate::gc::Evictor;
 use crate::grpc::Context;
 use crate::identity::Identity;
-use crate::metrics::{self, Metrics, Origins};
+use crate::metrics::{self, Metrics, Origins, Readings};
 use crate::proxy::{self, Proxy};
 use crate::room::Room;
 use dragonfly_service::tls::ClientTls;
@@ -129,6 +129,23 @@ pub(crate) fn piece_server(storage: Storage, neighbours: Neighbours, upload_limi
             admission: Arc::new(neighbours),
         },
     )
+}
+
+/// What is looked up elsewhere when somebody asks for metrics.
+pub(crate) fn readings(
+    config: &Config,
+    storage: &Storage,
+    pieces: &PieceServer,
+    (transfer, upload_limit): (&Transfer, RateLimit),
+) -> Readings {
+    Readings {
+        storage: storage.clone(),
+        dir: config.storage.dir.clone(),
+        pieces: pieces.stats(),
+        download_limit: transfer.download_limit.clone(),
+        source_limit: transfer.source_limit.clone(),
+        upload_limit,
+    }
 }
 
 pub(crate) fn settings(config: &Config) -> Result<Settings, BuildError> {

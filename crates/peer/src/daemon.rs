@@ -1,13 +1,15 @@
 //! The peer as a program: reserves everything, runs, and ends in order.
 
-use crate::assembly::{announcement, evictor, open_storage, piece_server, proxy, settings, sources, transfer};
+use crate::assembly::{
+    announcement, evictor, open_storage, piece_server, proxy, readings, settings, sources, transfer,
+};
 use crate::cluster;
 use crate::cluster::{Cluster, Neighbours};
 use crate::config::Config;
 use crate::engine::{Engine, Parts};
 use crate::gc::Evictor;
 use crate::grpc::{AdmitLayer, Context, DownloadService, ImportService, UploadService, severable};
-use crate::metrics::{Metrics, Origins, Readings};
+use crate::metrics::{Metrics, Origins};
 use crate::proxy::{Error as ProxyError, Proxy};
 use crate::room::{Promises, Room};
 use crate::sockets::Sockets;
@@ -178,15 +180,7 @@ impl Peer {
         let transfer = transfer(&config, sources.clone());
         let upload_limit = RateLimit::new(Some(config.upload.bandwidth));
         let pieces = piece_server(storage.clone(), neighbours.clone(), upload_limit.clone());
-        Readings {
-            storage: storage.clone(),
-            dir: config.storage.dir.clone(),
-            pieces: pieces.stats(),
-            download_limit: transfer.download_limit.clone(),
-            source_limit: transfer.source_limit.clone(),
-            upload_limit,
-        }
-        .show(&registry);
+        readings(&config, &storage, &pieces, (&transfer, upload_limit)).show(&registry);
         let (servers, downloads) = (workers(), workers());
         let room = Arc::new(Room {
             quota: config.gc.quota,

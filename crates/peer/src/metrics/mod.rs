@@ -299,7 +299,7 @@ mod tests {
             "dragonfly_client_back_to_source_total{reason=\"scheduler_lost\"} 0\n",
             "dragonfly_client_evicted_bytes_total{reason=\"room\"} 0\n",
             "dragonfly_client_parent_traffic_bytes_total{host_type=\"seed\"} 0\n",
-            "dragonfly_client_download_task_failure_total{type=\"0\",priority=\"6\"} 0\n",
+            "dragonfly_client_download_task_failure_total{type=\"0\",priority=\"0\"} 0\n",
         ] {
             assert!(text.contains(line), "{line} in {text}");
         }

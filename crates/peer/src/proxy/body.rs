@@ -4,6 +4,7 @@ use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Empty, Full};
+use prometheus_client::metrics::counter::Counter;
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -37,6 +38,8 @@ pub(super) struct Watched<B> {
     /// The time that a slow reader takes between two frames is not the body's.
     waiting: bool,
     deadline: Pin<Box<Sleep>>,
+    /// The bytes that came.
+    passed: Counter,
 }
 
 impl<B> Watched<B> {
@@ -46,7 +49,13 @@ impl<B> Watched<B> {
             limit,
             waiting: false,
             deadline: Box::pin(tokio::time::sleep(limit)),
+            passed: Counter::default(),
         }
+    }
+
+    /// The same; its bytes are counted here.
+    pub(super) fn counted(self, passed: Counter) -> Self {
+        Self { passed, ..self }
     }
 }
 
@@ -61,6 +70,9 @@ where
         let this = self.get_mut();
         if let Poll::Ready(frame) = Pin::new(&mut this.inner).poll_frame(cx) {
             this.waiting = false;
+            if let Some(Ok(frame)) = &frame {
+                this.passed.inc_by(frame.data_ref().map_or(0, |data| data.len() as u64));
+            }
             return Poll::Ready(frame.map(|frame| frame.map_err(Into::into)));
         }
         if !this.waiting {
@@ -120,8 +132,11 @@ mod tests {
     async fn a_body_that_stands_still_ends_with_an_error() {
         let frames = futures::stream::once(async { Ok::<_, BoxError>(Frame::data(Bytes::from_static(b"one"))) });
         let silent = futures::StreamExt::chain(frames, futures::stream::pending());
-        let mut body = Watched::new(StreamBody::new(Box::pin(silent)), Duration::from_secs(5));
+        let passed = Counter::default();
+        let body = Watched::new(StreamBody::new(Box::pin(silent)), Duration::from_secs(5));
+        let mut body = body.counted(passed.clone());
         assert!(body.frame().await.unwrap().is_ok());
+        assert_eq!(passed.get(), 3);
         let error = body.frame().await.unwrap().unwrap_err();
         assert!(error.is::<Stalled>());
     }

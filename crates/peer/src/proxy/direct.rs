@@ -6,11 +6,10 @@ use super::grants::Grants;
 use super::headers::{for_origin, strip_connection};
 use super::refusal::Refusal;
 use super::route::Destination;
-use bytes::Bytes;
 use dragonfly_source::{Caller, Sources};
 use http::header::{self, HeaderMap, HeaderValue};
 use http::{Method, Request, Response, StatusCode, Version};
-use http_body::{Body as _, Frame};
+use http_body::Body as _;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use prometheus_client::metrics::counter::Counter;
@@ -68,12 +67,8 @@ impl Direct {
             self.grants.observe(&access, response.status(), response.headers());
         }
         strip_connection(response.headers_mut());
-        let passed = self.passed.clone();
-        let count = move |frame: Frame<Bytes>| {
-            passed.inc_by(frame.data_ref().map_or(0, |data| data.len() as u64));
-            frame
-        };
-        Ok(response.map(|body| Watched::new(body, self.idle_timeout).map_frame(count).boxed_unsync()))
+        let watched = |body| Watched::new(body, self.idle_timeout).counted(self.passed.clone());
+        Ok(response.map(|body| watched(body).boxed_unsync()))
     }
 
     fn outgoing(&self, request: Request<Incoming>, mut headers: HeaderMap, destination: &Destination) -> Request<Body> {

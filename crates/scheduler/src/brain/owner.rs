@@ -264,15 +264,15 @@ impl Owner {
             peer: on_behalf,
         };
         let request = self.streams.request(&child);
-        let download = request.map(|(request, host)| request.for_seed(self.hosts.ip(host)));
-        let Some((download, seed)) = download.zip(self.hosts.get(&call.seed)) else {
+        let asked = request.map(|(request, host, trace)| (request.for_seed(self.hosts.ip(host)), trace.clone()));
+        let Some((asked, seed)) = asked.zip(self.hosts.get(&call.seed)) else {
             self.pending.push_back(call.failed(None));
             return;
         };
         let (seeds, counts, brain) = (self.seeds.clone(), self.counts.clone(), self.brain.clone());
         let cancel = self.workers.cancel_token();
         self.workers.spawn("call to a seed peer", async move {
-            let fetched = cancel.run_until_cancelled(seeds.fetch(&seed, download)).await;
+            let fetched = cancel.run_until_cancelled(seeds.fetch(&seed, asked)).await;
             let Some(fetched) = fetched else {
                 return;
             };

@@ -6,6 +6,7 @@ use dragonfly_api::scheduler::AnnouncePeerResponse;
 use dragonfly_api::scheduler::announce_peer_response::Response;
 use dragonfly_model::HostId;
 use dragonfly_scheduling::{PeerKey, Registration};
+use http::HeaderMap;
 use std::collections::HashMap;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -23,6 +24,8 @@ pub(crate) struct Enrolment {
     pub(crate) registration: Registration,
     /// For a seed peer that is asked on its behalf, and for those who ask about the task.
     pub(crate) request: CallersRequest,
+    /// In which trace the child asked, for the same seed peer.
+    pub(crate) trace: HeaderMap,
     /// Which stream.
     pub(crate) stream: StreamId,
     /// Where answers go.
@@ -36,6 +39,7 @@ struct Stream {
     id: StreamId,
     host: HostId,
     request: CallersRequest,
+    trace: HeaderMap,
     answers: Answers,
     done: CancellationToken,
     asked: Instant,
@@ -59,6 +63,7 @@ impl Streams {
             id: enrolment.stream,
             host: registration.host.clone(),
             request: enrolment.request,
+            trace: enrolment.trace,
             answers: enrolment.answers,
             done: enrolment.done,
             asked: Instant::now(),
@@ -114,8 +119,9 @@ impl Streams {
     }
 
     /// With what a peer registered, and where it runs.
-    pub(super) fn request(&self, peer: &PeerKey) -> Option<(&CallersRequest, &HostId)> {
-        self.0.get(peer).map(|stream| (&stream.request, &stream.host))
+    pub(super) fn request(&self, peer: &PeerKey) -> Option<(&CallersRequest, &HostId, &HeaderMap)> {
+        let stream = self.0.get(peer)?;
+        Some((&stream.request, &stream.host, &stream.trace))
     }
 }
 

@@ -12,6 +12,8 @@ use dragonfly_api::scheduler::{AnnouncePeerRequest, AnnouncePeerResponse};
 use dragonfly_api::{Invalid, PeerIds};
 use dragonfly_model::{HostKind, PeerId};
 use dragonfly_scheduling::{Event, PeerKey, Registration};
+use dragonfly_service::telemetry;
+use http::HeaderMap;
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
@@ -32,6 +34,8 @@ pub(super) struct Conversation {
     grpc: Grpc,
     answers: Answers,
     listens: bool,
+    /// In which trace it began, if in any.
+    trace: HeaderMap,
 }
 
 /// A stream whose peer is registered.
@@ -47,7 +51,14 @@ impl Conversation {
     /// `listens`: the peer takes parents that it did not ask for.
     pub(super) fn new(grpc: Grpc, listens: bool) -> (Self, Responses) {
         let (answers, responses) = mpsc::channel(ANSWERS);
-        let conversation = Self { grpc, answers, listens };
+        let mut trace = HeaderMap::new();
+        telemetry::pass_on(&mut trace);
+        let conversation = Self {
+            grpc,
+            answers,
+            listens,
+            trace,
+        };
         (conversation, ReceiverStream::new(responses))
     }
 
@@ -121,6 +132,7 @@ impl Conversation {
         let enrolment = Enrolment {
             registration,
             request: CallersRequest::new(download),
+            trace: self.trace,
             stream: registered.stream,
             answers: self.answers,
             done: registered.done.clone(),

@@ -313,9 +313,8 @@ impl Download {
         }
         let useless = self.parents.take_useless();
         let max = self.engine.parts.settings.max_schedule_count;
-        let had_scheduler = self.scheduling.is_alive();
         if !self.scheduling.ask_for_others(useless, max).await {
-            self.fall_back(match had_scheduler {
+            self.fall_back(match self.scheduling.is_alive() {
                 true => SourceReason::NoParent,
                 false => SourceReason::SchedulerLost,
             })?;

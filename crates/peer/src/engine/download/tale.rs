@@ -17,12 +17,16 @@ pub(super) struct Tale {
     at_source: Option<Lasting>,
 }
 
-/// The span of a download of this URL.
+/// The span of a download. Where it begins a trace, as for `dfget`, it says of which URL; else its root does.
 pub(in crate::engine) fn span(task: &TaskId, peer: &PeerId, url: &Url) -> Span {
+    let in_a_trace = Span::current()
+        .metadata()
+        .is_some_and(|metadata| metadata.target() == SPANS);
+    let url = (!in_a_trace).then(|| shown(url));
     tracing::info_span!(
         target: SPANS,
         "download",
-        http.url = shown(url),
+        http.url = url,
         dragonfly.task.id = %task,
         dragonfly.peer.id = %peer,
         dragonfly.bytes.origin = Empty,
