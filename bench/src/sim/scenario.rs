@@ -15,8 +15,10 @@ pub(super) struct Scenario {
     /// Pieces of every task.
     pub(super) pieces: u32,
     pub(super) piece_bytes: u64,
-    /// Bytes per second of every link, the origin's included.
+    /// Bytes per second of every peer's link.
     pub(super) bandwidth: f64,
+    /// Bytes per second of the origin's link, and of a seed peer's.
+    pub(super) trunk: f64,
     /// From any node to any other and back.
     pub(super) round_trip: Duration,
     /// Over which time the peers arrive, evenly.
@@ -50,6 +52,7 @@ impl Scenario {
             pieces: 64,
             piece_bytes: 4 << 20,
             bandwidth: 125e6,
+            trunk: 125e6,
             round_trip: Duration::from_millis(1),
             arrivals: Duration::ZERO,
             faults: Faults::default(),
@@ -57,12 +60,14 @@ impl Scenario {
         }
     }
 
-    /// Hosts come one after the other over an hour, each for one of many contents.
+    /// Hosts come one after the other over an hour, each for one of many contents. In the beginning each wants one that nobody
+    /// has, which the links of the origin and the seed peers have to carry: they are ten times as fast as those of peers.
     pub(super) fn rolling(peers: u32, tasks: u32, seed: u64) -> Self {
         Self {
             seeds: 3,
             tasks,
-            pieces: 16,
+            pieces: 8,
+            trunk: 1250e6,
             arrivals: Duration::from_secs(3600),
             ..Self::flash_crowd(peers, seed)
         }

@@ -97,7 +97,7 @@ impl World {
     /// The beginning: all hosts are announced, and everything that is known to come is in the queue.
     pub(super) fn new(scenario: Scenario, config: Config) -> Self {
         let mut network = Network::default();
-        let origin = network.add(scenario.bandwidth, scenario.bandwidth);
+        let origin = network.add(scenario.trunk, scenario.trunk);
         let layout = PieceLayout::new(scenario.piece_bytes, scenario.content()).expect("a piece is not empty");
         let mut world = Self {
             now: 0,
@@ -132,12 +132,13 @@ impl World {
         let faults = self.scenario.faults;
         let slow = !is_seed && self.random.fraction() < faults.slow;
         let lies = !is_seed && self.random.fraction() < faults.lying;
-        let bandwidth = self.scenario.bandwidth;
-        let up = if slow { bandwidth / 10.0 } else { bandwidth };
+        let scenario = &self.scenario;
+        let down = if is_seed { scenario.trunk } else { scenario.bandwidth };
+        let up = if slow { down / 10.0 } else { down };
         let id: HostId = name("h", n).parse().expect("a letter and digits are an id");
         self.hosts.push(Host {
             id: id.clone(),
-            node: self.network.add(up, bandwidth),
+            node: self.network.add(up, down),
             alive: true,
             slow,
             lies,

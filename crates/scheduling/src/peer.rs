@@ -96,8 +96,8 @@ pub(crate) struct Peer {
     pub(crate) blocks: Blocks,
     /// Whether it said that it began to fetch from parents.
     pub(crate) began: bool,
-    /// Whether its children were told to look for others, since it is slow.
-    pub(crate) left_as_slow: bool,
+    /// When its children last looked for others, since it is slow.
+    pub(crate) left_as_slow: Option<Duration>,
     /// Whether a piece landed since the last answer.
     pub(crate) progress: bool,
     pub(crate) created: Duration,
@@ -148,7 +148,7 @@ impl Peer {
             children: BTreeMap::new(),
             blocks: Blocks::default(),
             began: false,
-            left_as_slow: false,
+            left_as_slow: None,
             progress: false,
             created: now,
             active: now,
@@ -190,9 +190,9 @@ impl Peer {
         }
     }
 
-    /// Whether it waits for its first piece, and would take more parents for it.
-    pub(crate) fn has_nothing_of_its_parents(&self) -> bool {
-        self.state == State::Fetching && self.ask.listens && self.have.is_empty()
+    /// Whether it fetches from parents and would take more of them.
+    pub(crate) fn takes_more_parents(&self) -> bool {
+        self.state == State::Fetching && self.ask.listens
     }
 
     pub(crate) fn wait(&self) -> Option<Wait> {

@@ -24,6 +24,8 @@ pub(crate) struct Seeding {
     pub(crate) trigger: TriggerId,
     pub(crate) seed: HostId,
     pub(crate) credentials: CredentialsId,
+    /// Whether the seed peer had a peer of the task before it was asked.
+    pub(crate) had_it: bool,
     /// When the seed peer was last seen at work for the task, or asked.
     pub(crate) alive: Duration,
 }
@@ -32,6 +34,8 @@ pub(crate) struct Seeding {
 pub(crate) struct Task {
     pub(crate) content: Content,
     pub(crate) peers: HashMap<PeerId, Box<Peer>>,
+    /// Pieces that they reported, all together.
+    pub(crate) landed: u64,
     /// Peers that may be parents.
     pub(crate) pool: Pool,
     /// Peers that fetch from the origin, or may.
@@ -41,6 +45,8 @@ pub(crate) struct Task {
     /// Children that fetch from slow parents alone and would take others, when nobody had room for them.
     pub(crate) needy: BTreeSet<PeerId>,
     pub(crate) seeding: Option<Seeding>,
+    /// Until when no seed peer is asked, since one that had the task already could add nothing.
+    pub(crate) seeded_until: Duration,
     /// Bytes per second at which a parent usually delivers a piece; `None` before the first.
     pace: Option<f64>,
     /// Seed peers that failed, and until when they are not asked again.
@@ -67,6 +73,13 @@ impl Task {
     pub(crate) fn learn(&mut self, content: Content) {
         self.content.length = self.content.length.or(content.length);
         self.content.pieces = self.content.pieces.or(content.pieces);
+    }
+
+    /// Which part of the content a peer has on average, between 0 and 1; `None` if nobody said how long it is. Of a holder
+    /// that reported no pieces nothing is counted.
+    pub(crate) fn progress(&self) -> Option<f64> {
+        let total = u64::from(self.content.pieces?) * self.peers.len() as u64;
+        Some(self.landed as f64 / total.max(1) as f64)
     }
 
     /// A parent has delivered a piece at this many bytes per second.

@@ -34,6 +34,8 @@ const AHEAD: Duration = Duration::from_millis(50);
 const LATEST: f64 = 0.3;
 /// A parent that needs so much longer than another is left: what it has sent of the piece is lost.
 const LAGGING: f64 = 3.0;
+/// The same when nothing is left to begin: the other has nothing better to do then, and all wait for the last piece.
+const LAGGING_LAST: f64 = 1.5;
 /// A piece that comes within this time is waited for, whoever may be faster.
 const SOON: Duration = Duration::from_millis(200);
 
@@ -268,13 +270,14 @@ impl Plan {
     /// The piece that takes longest of those that another parent, which is free and has nothing else to give, would have
     /// sent long before; and who sends it. If `None`, nobody is worth leaving.
     pub fn laggard(&self, progress: impl Fn(PieceNumber) -> Option<Progress>) -> Option<(PieceNumber, PeerId)> {
+        let lagging = if self.open.is_empty() { LAGGING_LAST } else { LAGGING };
         let late = self.busy.iter().filter_map(|(number, worker)| {
             let Worker::Parent(peer) = worker else {
                 return None;
             };
             let left = self.time_left(progress(PieceNumber(*number))?);
             let sooner = self.time_elsewhere(*number, peer)?;
-            (left > SOON && left > sooner.mul_f64(LAGGING)).then_some((left, *number, peer))
+            (left > SOON && left > sooner.mul_f64(lagging)).then_some((left, *number, peer))
         });
         let (_, number, peer) = late.max_by_key(|(left, number, _)| (*left, *number))?;
         Some((PieceNumber(number), peer.clone()))

@@ -42,6 +42,7 @@ impl Graph {
         let task = self.tasks.get_mut(&key.task)?;
         let peer = task.peers.remove(&key.peer)?;
         self.peer_count -= 1;
+        task.landed -= u64::from(peer.have.len());
         if let Some(place) = &peer.place {
             task.pool.remove(place);
         }

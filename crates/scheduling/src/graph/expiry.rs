@@ -58,7 +58,7 @@ impl Graph {
                     });
                 }
             }
-        } else if self.peer(key).is_some_and(Peer::has_nothing_of_its_parents) {
+        } else if self.peer(key).is_some_and(Peer::takes_more_parents) {
             self.changed.thin.insert(key.clone());
         }
         self.arm_peer(key);
@@ -79,6 +79,8 @@ impl Graph {
                 let trigger = seeding.trigger;
                 self.seed_trigger_failed(id, trigger, None);
             }
+        } else if !task.waiting.is_empty() && task.seeded_until <= now {
+            self.changed.unsettled.insert(id.clone());
         } else if task.peers.is_empty() && task.updated + self.config.task_ttl <= now {
             self.tasks.remove(id);
             self.decisions.push(Decision::TaskForgotten { task: id.clone() });
@@ -109,7 +111,7 @@ impl Graph {
             }
             State::BackToSource { started: false, .. } => peer.active + self.config.grant_timeout,
             State::Holding => peer.active + self.config.peer_ttl,
-            State::Fetching if peer.has_nothing_of_its_parents() => {
+            State::Fetching if peer.takes_more_parents() => {
                 let late = self.tasks.get(&key.task).and_then(Task::late);
                 silent.min(self.next_look(peer.active, late.unwrap_or(self.config.calm)))
             }
@@ -143,6 +145,7 @@ impl Graph {
         };
         let due = match &task.seeding {
             Some(seeding) => seeding.alive + self.config.trigger_timeout,
+            None if task.seeded_until > self.now => task.seeded_until,
             None if task.peers.is_empty() => task.updated + self.config.task_ttl,
             None => return,
         };

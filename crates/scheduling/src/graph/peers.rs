@@ -62,10 +62,13 @@ impl Graph {
 
     pub(super) fn piece_finished(&mut self, key: &PeerKey, piece: &FinishedPiece) {
         let now = self.now;
-        let Some(peer) = self.peer_mut(key) else {
+        let Some(task) = self.tasks.get_mut(&key.task) else {
             return;
         };
-        peer.have.insert(piece.number);
+        let Some(peer) = task.peers.get_mut(&key.peer) else {
+            return;
+        };
+        task.landed += u64::from(peer.have.insert(piece.number));
         peer.active = now;
         peer.progress = true;
         let (host, is_parent) = (peer.host.clone(), !peer.children.is_empty());
@@ -87,18 +90,19 @@ impl Graph {
     }
 
     /// All children of a parent that turns out to be slow look for others, and not only the one that has waited for its
-    /// piece to the end. Those that come later know.
+    /// piece to the end; now and then, and not with each of its pieces, since it may have many.
     fn help_children_of_slow(&mut self, parent: &PeerKey, host: &HostId) {
         let (Some(task), Some(host)) = (self.tasks.get_mut(&parent.task), self.hosts.get(host)) else {
             return;
         };
-        let slow = task.is_slow(host, self.now);
-        let Some(peer) = task.peers.get_mut(&parent.peer) else {
+        let (slow, now, pause) = (task.is_slow(host, self.now), self.now, self.config.calm);
+        let Some(peer) = task.peers.get_mut(&parent.peer).filter(|_| slow) else {
             return;
         };
-        if std::mem::replace(&mut peer.left_as_slow, slow) || !slow {
+        if peer.left_as_slow.is_some_and(|last| now < last + pause) {
             return;
         }
+        peer.left_as_slow = Some(now);
         let children = peer.children.keys().map(|child| parent.sibling(child));
         self.changed.thin.extend(children);
     }

@@ -15,7 +15,7 @@ impl Graph {
         let Some(task) = self.tasks.get(id) else {
             return false;
         };
-        if task.seeding.is_some() {
+        if task.seeding.is_some() || task.seeded_until > self.now {
             return true;
         }
         let Some((on_behalf, credentials)) = self.spokesman(task) else {
@@ -31,7 +31,9 @@ impl Graph {
             trigger,
             on_behalf,
         });
+        let mut had_it = false;
         if let Some(host) = self.hosts.get_mut(&seed) {
+            had_it = host.peers_of(id).next().is_some();
             host.asked_for.insert(id.clone());
         }
         let alive = self.now;
@@ -40,6 +42,7 @@ impl Graph {
                 trigger,
                 seed,
                 credentials,
+                had_it,
                 alive,
             });
         }
@@ -80,6 +83,13 @@ impl Graph {
         };
         let host = self.hosts.get(&seeding.seed);
         let registered = host.is_some_and(|host| host.peers_of(id).next().is_some());
+        if registered && seeding.had_it {
+            // Who waits all the same is not helped by asking once more for each answer.
+            if let Some(task) = self.tasks.get_mut(id) {
+                task.seeded_until = self.now + self.config.calm;
+            }
+            self.arm_task(id);
+        }
         let holder = holder.or_else(|| PeerId::parse(seeding.seed.as_str()).ok());
         if let Some(holder) = holder.filter(|_| !registered) {
             let key = PeerKey {

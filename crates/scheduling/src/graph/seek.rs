@@ -87,8 +87,7 @@ impl Graph {
     /// Finds more parents for a child that fetches and takes some that it did not ask for: others to depend on if it has
     /// none any more, else peers to exchange pieces with.
     pub(super) fn thicken(&mut self, key: &PeerKey) {
-        let takes_more = |peer: &&Peer| peer.state == State::Fetching && peer.ask.listens;
-        let Some(peer) = self.peer(key).filter(takes_more) else {
+        let Some(peer) = self.peer(key).filter(|peer| peer.takes_more_parents()) else {
             return;
         };
         let good = self.good_parents(key);
@@ -128,14 +127,17 @@ impl Graph {
     }
 
     /// Whether a child with so many good parents may join a crowd. Without any it may: that costs each of the others
-    /// little, and would cost the child everything. Else the more it has of the content, the more good parents it should
-    /// have had on the way; to let those join that have only begun would crowd the first holders.
+    /// little, and would cost the child everything. Else the more there is of the content, with it or with the others on
+    /// average, the more good parents it should have had on the way; to let everybody join when only a little is there would
+    /// crowd the first holders.
     fn is_needy(&self, key: &PeerKey, good: usize) -> bool {
-        let Some(total) = self.tasks.get(&key.task).and_then(|task| task.content.pieces) else {
+        let task = self.tasks.get(&key.task);
+        let Some((total, average)) = task.and_then(|task| task.content.pieces.zip(task.progress())) else {
             return good == 0;
         };
         let has = self.peer(key).map_or(0, |peer| peer.have.len());
-        f64::from(has) / f64::from(total) * NEEDY >= good as f64 / self.config.parents as f64
+        let progress = (f64::from(has) / f64::from(total)).max(average);
+        progress * NEEDY >= good as f64 / self.config.parents as f64
     }
 
     /// How many good parents a child has. Those that are slow count for less, and those that failed it a moment ago for

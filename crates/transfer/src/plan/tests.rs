@@ -143,7 +143,8 @@ fn the_faster_parent_gets_more_and_a_new_one_is_tried() {
 
 #[test]
 fn who_needs_much_longer_than_a_free_parent_is_left_and_not_asked_again() {
-    let mut plan = plan(3, 1);
+    // Nobody has the last piece yet.
+    let mut plan = plan(4, 1);
     for name in [1, 2] {
         plan.parent_has(&peer(name), &numbers(0..3));
     }
@@ -167,6 +168,9 @@ fn who_needs_much_longer_than_a_free_parent_is_left_and_not_asked_again() {
     );
     let laggard = plan.laggard(progress(400, 4));
     assert_eq!(laggard, Some(one.clone()));
+    plan.elsewhere(PieceNumber(3));
+    let at_the_end = plan.laggard(progress(250, 0));
+    assert_eq!(at_the_end, Some(one.clone()), "nothing else is left to begin");
     plan.left(one.0, &one.1);
     assert_eq!(next(&mut plan), Some((one.0, two.1)));
     assert!(plan.has_live_parent());

@@ -29,6 +29,8 @@ impl Graph {
                 self.audit_place(id, task, peer_id, peer);
                 *uploads.entry(&peer.host).or_insert(0) += peer.children.len();
             }
+            let landed: u64 = task.peers.values().map(|peer| u64::from(peer.have.len())).sum();
+            assert_eq!(task.landed, landed, "{id}: pieces");
             assert_eq!(self.hungry.contains(id), !task.waiting.is_empty(), "{id}: hungry");
             let waiting = task.peers.values().filter(|peer| peer.wait().is_some()).count();
             assert_eq!(task.waiting.len(), waiting, "{id}: queue");

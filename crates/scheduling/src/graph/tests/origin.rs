@@ -31,6 +31,36 @@ fn a_seed_peer_that_fails_is_followed_by_the_next_and_then_by_a_child() {
     assert_eq!(scene.at_origin("a"), "b: parents a (BackToSource on a)");
 }
 
+/// The number of the latest call to a seed peer.
+fn latest_call(scene: &Scene) -> u64 {
+    let decisions = scene.log.iter().flat_map(|(_, _, decisions)| decisions);
+    let calls = decisions.filter_map(|decision| match decision {
+        Decision::TriggerSeed { trigger, .. } => Some(trigger.0),
+        _ => None,
+    });
+    calls.last().unwrap()
+}
+
+#[test]
+fn a_seed_peer_that_had_the_content_already_is_not_asked_once_more_for_each_answer() {
+    let mut scene = Scene::with(&["seed", "a"]);
+    scene.holder("seed");
+    scene.register("a");
+    // The child gives it up.
+    for pause in [1, 2] {
+        scene.failed_piece("a", "seed");
+        scene.reschedule("a");
+        scene.pass(seconds(pause));
+    }
+    let asked = scene.reschedule("a");
+    assert!(asked.starts_with("00000000: trigger seed"), "{asked}");
+    let first = latest_call(&scene);
+    assert_eq!(scene.trigger_ended(first, None), "");
+    let again = scene.pass(Config::default().calm);
+    assert!(again.starts_with("00000000: trigger seed"), "{again}");
+    assert_ne!(latest_call(&scene), first);
+}
+
 #[test]
 fn a_seed_peer_that_leaves_while_it_is_asked_counts_as_failed() {
     let mut scene = Scene::with(&["seed1", "a"]);

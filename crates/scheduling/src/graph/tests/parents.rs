@@ -292,6 +292,42 @@ fn a_child_that_has_much_of_few_parents_joins_a_crowd() {
 }
 
 #[test]
+fn a_child_that_is_far_behind_the_others_joins_a_crowd_without_a_word() {
+    let narrow = Config {
+        fan_out: 1,
+        parents: 2,
+        ..Config::default()
+    };
+    let mut scene = Scene::of(narrow, &["h", "crowded", "a", "b"]);
+    for name in ["a", "b"] {
+        let shares = false;
+        scene.announce(name, HostFacts { shares, ..facts(name) });
+    }
+    let long = |name| Registration {
+        content: Content {
+            length: Some(64 << 20),
+            pieces: Some(16),
+        },
+        listens: name == "a",
+        metadata_only: name == "h",
+        ..registration(name)
+    };
+    scene.apply(Event::PeerRegistered(long("h")));
+    scene.finished("h");
+    scene.apply(Event::PeerRegistered(long("a")));
+    scene.started("a");
+    scene.holder("crowded");
+    scene.apply(Event::PeerRegistered(long("b")));
+    let usual = Duration::from_millis(40);
+    // It has begun as the others have: nobody is crowded for its sake.
+    assert_eq!(scene.apply(delivered("a", 0, "h", usual)), "");
+    for number in 0..10 {
+        assert_eq!(scene.apply(delivered("b", number, "crowded", usual)), "");
+    }
+    assert_eq!(scene.pass(seconds(1)), "a: more parents crowded (Succeeded on crowded)");
+}
+
+#[test]
 fn a_host_of_which_three_others_complain_is_left_alone_for_a_while() {
     let mut scene = Scene::with(&["h", "a", "b", "c", "d"]);
     scene.holder("h");
