@@ -1,6 +1,6 @@
 //! The article's two `helm install`s on the article's nodes: what the manifests say is done by processes.
 //!
-//! The values are the article's files as they are, and the image that is pulled has its name, `ghcr.io` included: a registry with a
+//! The values are the article's files as they are (and that an uninstallation shall put the nodes back), and the image that is pulled has its name, `ghcr.io` included: a registry with a
 //! private authority answers to that name, for the pods alone. MariaDB, Redis and busybox are Debian's programs. Jaeger is in no
 //! package: a collector of OTLP takes what programs send to its service, and search in its pages is not shown here.
 
@@ -15,8 +15,9 @@ use dragonfly_e2e::made::{made, root};
 use dragonfly_testkit::helm::{Helm, Release, Version};
 use dragonfly_testkit::image::Image;
 use dragonfly_testkit::lab::{Console, known_hosts, until};
-use dragonfly_testkit::pods::{Labels, Node, Objects, Pods};
+use dragonfly_testkit::pods::{Labels, Node, Objects, Pod, Pods};
 use dragonfly_testkit::registry::Registry;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 const A: &str = "cluster-a";
@@ -44,7 +45,10 @@ fn rendered(namespace: &str, file: &str) -> Objects {
         chart: &chart,
         name: "dragonfly",
         namespace,
-        arguments: &[format!("--values={}", article(file).display())],
+        arguments: &[
+            format!("--values={}", article(file).display()),
+            "--set=client.dfinit.undoAtUninstall=true".to_owned(),
+        ],
     };
     Objects::read(&helm.template(release).unwrap()).unwrap()
 }
@@ -108,6 +112,24 @@ async fn is_traced(pods: &Pods, namespace: &str, digest: &str) {
         .unwrap();
 }
 
+/// What a node's containerd is told about registries.
+fn containerd(node: &Node) -> (String, bool) {
+    let dir = node.path(Path::new("/etc/containerd"));
+    let config = std::fs::read_to_string(dir.join("config.toml")).unwrap();
+    (config, dir.join("certs.d").join(REGISTRY).join("hosts.toml").exists())
+}
+
+/// How long a program took from its first line to being ready, by its own log.
+fn started_in(pod: &Pod) -> SignedDuration {
+    let log = pod.log().unwrap();
+    let moment = |said: &str| -> Timestamp {
+        let line = log.lines().find(|line| line.contains(said));
+        let line = line.unwrap_or_else(|| panic!("{} never said {said:?}: {log}", pod.name()));
+        line.split_whitespace().next().unwrap().parse().unwrap()
+    };
+    moment(": ready program").duration_since(moment(": starting program"))
+}
+
 #[tokio::test]
 async fn the_articles_two_releases_come_up_and_pull_each_in_its_own_cluster() {
     made(&["image"]).unwrap();
@@ -129,6 +151,7 @@ async fn the_articles_two_releases_come_up_and_pull_each_in_its_own_cluster() {
     // Only the programs themselves keep clusters apart.
     pods.network.open().unwrap();
 
+    let untouched: Vec<_> = pods.nodes.iter().map(containerd).collect();
     pods.install(A).await.unwrap();
     until_joined(&pods, A, &["dragonfly-seed-peer-0", "worker", "worker2"]).await;
     let console = Console::first(pods.service(A, "manager-rest").unwrap()).await.unwrap();
@@ -162,5 +185,20 @@ async fn the_articles_two_releases_come_up_and_pull_each_in_its_own_cluster() {
     assert_eq!(pods.network.crossed().unwrap(), 0, "no packet from cluster to cluster");
     for namespace in [A, B] {
         is_traced(&pods, namespace, &image.largest().digest).await;
+        for component in ["scheduler", "seed-peer", "dfdaemon"] {
+            for pod in pods.component(namespace, component) {
+                println!("{} was ready after {:#}", pod.name(), started_in(pod));
+            }
+        }
+    }
+
+    for namespace in [B, A] {
+        pods.uninstall(namespace).await.unwrap();
+        assert!(pods.selected(namespace, &Labels::new()).is_empty());
+    }
+    let left: Vec<_> = pods.nodes.iter().map(containerd).collect();
+    assert_eq!(left, untouched, "the nodes are as they were");
+    for node in &pods.nodes {
+        assert_eq!(node.containerd_starts().unwrap(), 3, "and their containerds know it");
     }
 }

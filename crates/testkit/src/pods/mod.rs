@@ -4,6 +4,8 @@
 //! as their manifests say: commands, variables, users and capabilities, files of ConfigMaps and Secrets, volumes, probes; init
 //! containers come first, one after the other. A service's name leads to the pods that it selects.
 //!
+//! Of Helm's hooks those before an uninstallation are done, without jobs, which would ask an API whether pods are ready.
+//!
 //! What is missing: an API, restarts of what ends (that is an error here), limits of resources, network policies. Images come from
 //! `images`; in Jaeger's place a collector of OTLP stands, since no package has it.
 
@@ -36,6 +38,8 @@ use crate::lab::{Host, Network, Segment};
 
 /// Where what is outside of Kubernetes lives.
 const OUTSIDE: &str = "outside";
+/// The hook of Helm that comes before a release goes.
+const BEFORE_THE_END: &str = "pre-delete";
 /// The label of a node that says which cluster it is part of.
 const CLUSTER: &str = "cluster";
 
@@ -120,11 +124,29 @@ impl Pods {
     /// # Errors
     /// When a pod doesn't come up, or ends.
     pub async fn install(&mut self, namespace: &str) -> Result<()> {
-        let release = self.release(namespace)?;
-        let started = try_join_all(release.pods.iter().map(|pod| Pod::start(self, release, pod))).await?;
+        let started = self.start(namespace, None).await?;
         self.running.extend(started);
-        try_join_all(self.running.iter_mut().map(Pod::until_ready)).await?;
         Ok(())
+    }
+
+    /// `helm uninstall`: before the pods of a release end, those come up that are made for that, as its hooks say.
+    ///
+    /// # Errors
+    /// When such a pod doesn't come up.
+    pub async fn uninstall(&mut self, namespace: &str) -> Result<()> {
+        drop(self.start(namespace, Some(BEFORE_THE_END)).await?);
+        self.running.retain(|pod| pod.namespace() != namespace);
+        Ok(())
+    }
+
+    /// The pods of a release that are made at this moment, when all are ready.
+    async fn start(&self, namespace: &str, hook: Option<&str>) -> Result<Vec<Pod>> {
+        let release = self.releases.get(namespace);
+        let release = release.with_context(|| format!("no release was prepared for {namespace}"))?;
+        let of_moment = release.pods.iter().filter(|pod| pod.hook.as_deref() == hook);
+        let mut started = try_join_all(of_moment.map(|pod| Pod::start(self, release, pod))).await?;
+        try_join_all(started.iter_mut().map(Pod::until_ready)).await?;
+        Ok(started)
     }
 
     /// The running pods that a selector finds in a namespace.
@@ -155,11 +177,6 @@ impl Pods {
             Some([address]) => Ok(*address),
             other => bail!("{name} in {namespace} leads to {other:?}"),
         }
-    }
-
-    fn release(&self, namespace: &str) -> Result<&Release> {
-        let release = self.releases.get(namespace);
-        release.with_context(|| format!("no release was prepared for {namespace}"))
     }
 
     /// What a pod finds under `/etc/hosts`, in a file of its own.

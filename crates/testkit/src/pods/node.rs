@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 
 use super::cri;
 use super::objects::Labels;
-use crate::lab::Host;
+use crate::lab::{Host, until};
 use crate::packages::{self, CONTAINERD};
 use crate::process::{Process, Ready, run};
 
@@ -107,6 +107,7 @@ impl Node {
     /// When containerd can't pull it; the error says why.
     pub async fn pull(&self, image: &str) -> Result<String> {
         let socket = self.socket();
+        until("containerd pulls", async || cri::ready(&socket).await.map(|()| true)).await?;
         tokio::time::timeout(PULL_WITHIN, cri::pull(&socket, image))
             .await
             .with_context(|| format!("no {image} on {} within {PULL_WITHIN:?}", self.host.name))?

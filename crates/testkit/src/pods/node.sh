@@ -13,13 +13,13 @@ set -eu
 [ "$*" = "restart containerd" ] || { echo "systemctl $*: a node of the lab knows only containerd" >&2; exit 1; }
 before=$(cat /run/node/pid)
 kill "$before"
-while kill -0 "$before" 2>/dev/null; do sleep 0.05; done
+while [ "$(cat /run/node/pid)" = "$before" ]; do sleep 0.05; done
 END
 chmod +x /usr/local/sbin/systemctl
 touch /run/node/up
 while :; do
+    echo "containerd started" >>/run/node/starts
     containerd >>/run/node/containerd.log 2>&1 &
     echo $! >/run/node/pid
-    echo "containerd started" >>/run/node/starts
     wait $! || true
 done

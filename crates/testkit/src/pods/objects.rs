@@ -27,6 +27,8 @@ pub struct Workload {
     pub pod: Value,
     /// The volumes that each of its pods claims for itself.
     pub claims: Vec<String>,
+    /// The moment at which Helm makes it, if that isn't the installation: `pre-delete`, for instance.
+    pub hook: Option<String>,
 }
 
 impl Objects {
@@ -76,6 +78,9 @@ impl Objects {
                     kind: kind.to_owned(),
                     replicas: object["spec"]["replicas"].as_u64().unwrap_or(1),
                     pod: object["spec"]["template"].clone(),
+                    hook: object["metadata"]["annotations"]["helm.sh/hook"]
+                        .as_str()
+                        .map(str::to_owned),
                     claims: claims
                         .into_iter()
                         .flatten()

@@ -22,8 +22,12 @@ pub(super) struct Planned {
     pub(super) labels: Labels,
     pub(super) spec: Spec,
     pub(super) claims: Vec<String>,
-    /// The host that it is, or runs on.
+    /// The node that it is on, if that makes a difference.
+    pub(super) node: Option<String>,
+    /// The host that it is, or its node's.
     pub(super) host: String,
+    /// The moment at which it is made, if that isn't the installation.
+    pub(super) hook: Option<String>,
 }
 
 impl Planned {
@@ -45,34 +49,32 @@ pub(super) fn pods(namespace: &str, objects: &Objects, nodes: &[(&str, Labels)])
     for workload in objects.workloads() {
         let spec: Spec = serde_json::from_value(workload.pod["spec"].clone())
             .with_context(|| format!("the lab can't do what {} {} says", workload.kind, workload.name))?;
-        for (name, host) in places(&workload, &spec, nodes)? {
+        for (name, node) in places(&workload, &spec, nodes)? {
             pods.push(Planned {
                 namespace: namespace.to_owned(),
                 name,
                 labels: workload.labels(),
                 spec: spec.clone(),
                 claims: workload.claims.clone(),
-                host,
+                host: node.clone().unwrap_or_default(),
+                node,
+                hook: workload.hook.clone(),
             });
         }
     }
     Ok(pods)
 }
 
-/// The names of a workload's pods, and of the nodes of those that are on one.
-fn places(workload: &Workload, spec: &Spec, nodes: &[(&str, Labels)]) -> Result<Vec<(String, String)>> {
+/// The names of a workload's pods, and of the nodes of those that are on one each.
+fn places(workload: &Workload, spec: &Spec, nodes: &[(&str, Labels)]) -> Result<Vec<(String, Option<String>)>> {
     let name = &workload.name;
     if workload.kind == "DaemonSet" {
-        ensure!(spec.host_network, "the lab has no network for {name} beside the node's");
         let ours = nodes.iter().filter(|(_, labels)| finds(&spec.node_selector, labels));
-        return Ok(ours
-            .map(|(node, _)| (format!("{name}-{node}"), (*node).to_owned()))
-            .collect());
+        let places = ours.map(|(node, _)| (format!("{name}-{node}"), Some((*node).to_owned())));
+        return Ok(places.collect());
     }
     ensure!(!spec.host_network, "the lab puts {name} on no node");
-    Ok((0..workload.replicas)
-        .map(|n| (format!("{name}-{n}"), String::new()))
-        .collect())
+    Ok((0..workload.replicas).map(|n| (format!("{name}-{n}"), None)).collect())
 }
 
 /// What the services' names lead to.

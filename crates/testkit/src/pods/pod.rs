@@ -37,7 +37,8 @@ pub struct Pod {
 impl Pod {
     pub(super) async fn start(pods: &Pods, release: &Release, planned: &Planned) -> Result<Self> {
         let host = pods.network.host(&planned.host)?;
-        let node = pods.nodes.iter().find(|node| node.host().name == host.name);
+        let node = planned.node.as_ref();
+        let node = node.and_then(|name| pods.nodes.iter().find(|node| node.host().name == *name));
         let dir = pods.dir.path().join(&planned.namespace).join(&planned.name);
         let volumes_dir = dir.join("volumes");
         std::fs::create_dir_all(&volumes_dir)?;
@@ -100,6 +101,14 @@ impl Pod {
         self.collector.as_ref()
     }
 
+    /// Everything that its containers have logged.
+    ///
+    /// # Errors
+    /// When that can't be read.
+    pub fn log(&self) -> Result<String> {
+        self.containers.iter().map(|(_, container)| container.log()).collect()
+    }
+
     /// Waits until it is ready.
     ///
     /// # Errors
@@ -142,8 +151,11 @@ impl Kubelet<'_> {
         let mut mounts = volumes::mounts(container, &self.dir.join("volumes"))?;
         mounts.push((self.pods.write_hosts(dir.join("hosts"))?, "/etc/hosts".into(), false));
         let around = Surroundings {
-            // A pod on its node's network has its name, too.
-            hostname: self.node.map_or(&self.planned.name, |node| &node.host().name),
+            // A pod in its node's network has its name, too.
+            hostname: match self.node {
+                Some(node) if self.planned.spec.host_network => &node.host().name,
+                _ => &self.planned.name,
+            },
             network: &self.host.namespace,
             node: self.node.filter(|_| self.planned.spec.host_pid).map(Node::process),
             mounts,
