@@ -5,7 +5,7 @@ use std::time::Instant;
 use anyhow::{Result, bail};
 
 use crate::cargo::{cargo, step, succeed};
-use crate::{console, deps, openapi};
+use crate::{audit, console, deps, openapi};
 
 /// Runs every check and fails if one didn't hold, after all of them were tried.
 pub(crate) fn run() -> Result<String> {
@@ -22,12 +22,13 @@ pub(crate) fn run() -> Result<String> {
     // By the whole workspace, so that what they build is what the tests use afterwards.
     let descriptors = ["test", "--locked", "--workspace", "--test", "descriptors"];
     let openapi = ["test", "--locked", "--workspace", "--test", openapi::TEST];
-    let checks: [(&str, &dyn Fn() -> Result<()>); 7] = [
+    let checks: [(&str, &dyn Fn() -> Result<()>); 8] = [
         ("formatting", &|| succeed(&mut cargo(&["fmt", "--all", "--check"]))),
         ("lock file fresh", &|| {
             succeed(cargo(&["metadata", "--locked", "--format-version=1"]).stdout(std::process::Stdio::null()))
         }),
         ("rooms and their arrows", &|| deps::run().map(drop)),
+        ("audit map", &audit::run),
         ("lints", &|| succeed(&mut cargo(&clippy))),
         ("descriptors of the wire", &|| {
             succeed(cargo(&descriptors).stdout(std::io::stderr()))

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use clap::Subcommand;
 
-use crate::{bench, chart, check, contract, deb, deps, image, lab, openapi, test, up};
+use crate::{bench, chart, check, contract, deb, deps, fuzz, image, lab, openapi, test, up};
 
 #[derive(Subcommand)]
 pub(crate) enum Verb {
@@ -31,6 +31,8 @@ pub(crate) enum Verb {
     Deps,
     /// Call the manager's REST API in every way that its description allows, and in those that it does not
     Contract(contract::Arguments),
+    /// Try what reads the words of strangers for minutes, with ever other words
+    Fuzz(fuzz::Arguments),
     /// Write the values in the chart's README anew from values.yaml
     ChartDocs,
     /// Make the Debian package, in `target/deb`
@@ -69,6 +71,7 @@ impl Verb {
             Self::Bench { words } => bench::run(&words),
             Self::Deps => deps::run(),
             Self::Contract(arguments) => contract::run(&arguments),
+            Self::Fuzz(arguments) => fuzz::run(&arguments),
             Self::ChartDocs => chart::docs(),
             Self::Deb { version } => deb::run(version),
             Self::Image => image::run(),

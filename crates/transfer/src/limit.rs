@@ -1,5 +1,6 @@
 //! Bandwidth limits that pace: bytes are let through evenly, not a second's worth at once.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -22,6 +23,7 @@ struct Pace {
     bytes_per_second: u64,
     /// When all that was granted so far will have passed.
     passed_at: Mutex<Instant>,
+    granted: AtomicU64,
 }
 
 impl RateLimit {
@@ -31,6 +33,7 @@ impl RateLimit {
             Arc::new(Pace {
                 bytes_per_second: rate,
                 passed_at: Mutex::new(Instant::now()),
+                granted: AtomicU64::new(0),
             })
         });
         Self { pace }
@@ -39,6 +42,12 @@ impl RateLimit {
     /// No limit.
     pub fn unlimited() -> Self {
         Self { pace: None }
+    }
+
+    /// How many bytes were let through so far; 0 without a limit.
+    pub fn granted(&self) -> u64 {
+        let granted = |pace: &Arc<Pace>| pace.granted.load(Ordering::Relaxed);
+        self.pace.as_ref().map_or(0, granted)
     }
 
     /// How many bytes to acquire and move at once: at most `max`, and so few that a slow limit stays smooth.
@@ -78,6 +87,7 @@ impl Pace {
         if begin > now {
             tokio::time::sleep_until(begin).await;
         }
+        self.granted.fetch_add(bytes, Ordering::Relaxed);
     }
 
     fn duration_of(&self, bytes: u64) -> Duration {
