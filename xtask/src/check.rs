@@ -5,7 +5,7 @@ use std::time::Instant;
 use anyhow::{Result, bail};
 
 use crate::cargo::{cargo, step, succeed};
-use crate::{console, deps, metrics, openapi};
+use crate::{audit, console, deps, metrics, openapi};
 
 /// Runs every check and fails if one didn't hold, after all of them were tried.
 pub(crate) fn run() -> Result<String> {
@@ -28,6 +28,7 @@ pub(crate) fn run() -> Result<String> {
             succeed(cargo(&["metadata", "--locked", "--format-version=1"]).stdout(std::process::Stdio::null()))
         }),
         ("rooms and their arrows", &|| deps::run().map(drop)),
+        ("audit map", &audit::run),
         ("lints", &|| succeed(&mut cargo(&clippy))),
         ("descriptors of the wire", &|| {
             succeed(cargo(&descriptors).stdout(std::io::stderr()))

@@ -2,6 +2,7 @@
 //!
 //! Each verb tells its progress on stderr, ends stdout with one line that sums it up, and exits with 0 only if all held.
 
+mod audit;
 mod bench;
 mod book;
 mod cargo;
@@ -11,6 +12,7 @@ mod console;
 mod contract;
 mod deb;
 mod deps;
+mod fuzz;
 mod image;
 mod keys;
 mod lab;

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use clap::Subcommand;
 
-use crate::{bench, book, chart, check, contract, deb, deps, image, lab, metrics, openapi, test, up};
+use crate::{bench, book, chart, check, contract, deb, deps, fuzz, image, lab, metrics, openapi, test, up};
 
 #[derive(Subcommand)]
 pub(crate) enum Verb {
@@ -31,6 +31,8 @@ pub(crate) enum Verb {
     Deps,
     /// Call the manager's REST API in every way that its description allows, and in those that it does not
     Contract(contract::Arguments),
+    /// Try what reads the words of strangers for minutes, with ever other words
+    Fuzz(fuzz::Arguments),
     /// Write the values in the chart's README anew from values.yaml
     ChartDocs,
     /// Write the book's reference of the configuration anew from the code, check its links and commands, and make it by mdBook if that is there
@@ -77,6 +79,7 @@ impl Verb {
             Self::Bench { words } => bench::run(&words),
             Self::Deps => deps::run(),
             Self::Contract(arguments) => contract::run(&arguments),
+            Self::Fuzz(arguments) => fuzz::run(&arguments),
             Self::ChartDocs => chart::docs(),
             Self::Book { check } => book::run(check),
             Self::Deb { version } => deb::run(version),

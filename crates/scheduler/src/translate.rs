@@ -5,7 +5,7 @@ use dragonfly_api::common::{Download, Host, Piece, TrafficType};
 use dragonfly_api::{Invalid, PeerIds, byte_range};
 use dragonfly_model::{HostKind, Location, PeerId, PieceLayout, PieceNumber, Priority};
 use dragonfly_scheduling::{Content, FinishedPiece, HostFacts, PeerKey, Registration, Wanted};
-use std::net::IpAddr;
+use dragonfly_source::EgressPolicy;
 use std::time::Duration;
 
 /// The peer that a message is about.
@@ -107,7 +107,7 @@ pub(crate) fn finished_piece(piece: &Piece) -> (FinishedPiece, TrafficType) {
 /// What a host says of itself, after a check of what others will rely on.
 pub(crate) fn host_facts(host: &Host, interval: Option<prost_types::Duration>) -> Result<HostFacts, Invalid> {
     let invalid = |field, value: String| Err(Invalid::Value { field, value });
-    if host.ip.parse::<IpAddr>().is_err() {
+    if !host.ip.parse().is_ok_and(EgressPolicy::may_be_a_host_of_ours) {
         return invalid("host.ip", host.ip.clone());
     }
     if !(1..=i32::from(u16::MAX)).contains(&host.port) {
@@ -170,6 +170,7 @@ mod tests {
         assert!(registered(&absurd).is_err());
     }
 
+    /// CVE-2026-54637: the scheduler calls hosts at the address that they name, whoever they are.
     #[test]
     fn a_host_without_a_usable_address_is_refused() {
         let host = |ip: &str, port| Host {
@@ -180,5 +181,18 @@ mod tests {
         assert!(host_facts(&host("10.0.0.1", 4000), None).is_ok());
         assert!(host_facts(&host("10.0.0.1", 0), None).is_err());
         assert!(host_facts(&host("somewhere", 4000), None).is_err());
+        assert!(host_facts(&host("169.254.7.7", 4000), None).is_ok());
+        let nobody = [
+            "169.254.169.254",
+            "::ffff:169.254.169.254",
+            "100.100.100.200",
+            "fd00:ec2::254",
+        ];
+        for ip in nobody
+            .into_iter()
+            .chain(["0.0.0.0", "::", "224.0.0.1", "255.255.255.255"])
+        {
+            assert!(host_facts(&host(ip, 80), None).is_err(), "{ip}");
+        }
     }
 }

@@ -73,6 +73,15 @@ impl EgressPolicy {
         Ok(())
     }
 
+    /// Whether a host may say that it is called at `ip`: no address of many hosts or of none, and none where clouds
+    /// publish credentials. Other link-local addresses are those of hosts without a router.
+    pub fn may_be_a_host_of_ours(ip: IpAddr) -> bool {
+        let ip = carried_ipv4(ip);
+        // Amazon's networks of metadata and of credentials of containers.
+        let published = matches!(ip, IpAddr::V4(v4) if matches!(v4.octets(), [169, 254, 169 | 170, _]));
+        is_host(ip) && !published && !METADATA.contains(&ip)
+    }
+
     fn is_own_port(&self, address: SocketAddr) -> bool {
         self.own_ports
             .iter()

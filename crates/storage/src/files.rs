@@ -86,6 +86,14 @@ impl ContentDir {
         }
     }
 
+    /// Puts on the disk that the task's file is there.
+    pub(crate) fn sync_entry(&self, id: &TaskId) -> Result<(), Error> {
+        self.shard_dir(id)
+            .and_then(rustix::fs::fsync)
+            .and_then(|()| rustix::fs::fsync(&self.root))
+            .map_err(|e| Error::io("syncing the directory of", &self.path_of(id), e))
+    }
+
     /// Bytes that an unprivileged process could still write here.
     pub(crate) fn available(&self) -> Result<u64, Error> {
         let stat = rustix::fs::fstatvfs(&self.root).map_err(|e| Error::io("asking for the room of", &self.path, e))?;
@@ -203,6 +211,13 @@ pub(crate) fn make_dir(path: &Path) -> Result<(), Error> {
         .mode(0o700)
         .create(path)
         .map_err(|e| Error::io("creating", path, e))
+}
+
+/// Puts on the disk what a directory holds.
+pub(crate) fn sync_dir(path: &Path) -> Result<(), Error> {
+    File::open(path)
+        .and_then(|dir| dir.sync_all())
+        .map_err(|e| Error::io("syncing", path, e))
 }
 
 /// Removes a directory with everything in it; one that isn't there is as good. A link is removed, not followed.

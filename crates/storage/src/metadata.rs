@@ -9,6 +9,7 @@ use crate::{Error, TaskRecord};
 use dragonfly_model::{PeerId, PieceNumber, TaskId};
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode, UserKey};
 use std::collections::{HashMap, HashSet};
+use std::fs::File;
 use std::path::Path;
 
 const CLEAN: &[u8] = b"clean";
@@ -43,12 +44,15 @@ impl Metadata {
             .worker_threads(1)
             .open()?;
         let options = || KeyspaceCreateOptions::default().max_memtable_size(MEMTABLE);
-        Ok(Self {
+        let metadata = Self {
             tasks: db.keyspace("tasks", options)?,
             pieces: db.keyspace("pieces", options)?,
             marks: db.keyspace("marks", options)?,
             db,
-        })
+        };
+        // fjall syncs what is in a keyspace's directory, and not that the directory is there.
+        File::open(path.join("keyspaces"))?.sync_all()?;
+        Ok(metadata)
     }
 
     /// Reads everything, and takes the clean mark away on the disk before anything may change.

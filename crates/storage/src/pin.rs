@@ -183,7 +183,8 @@ impl Pin {
         Ok(PieceWriter::new(&self.opened, span, attempt, traffic, parent))
     }
 
-    /// Records that the task is finished, after its bytes were put on the disk. Fails if a piece is missing.
+    /// Records that the task is finished, after its bytes were put on the disk. Fails if a piece is missing. A task that
+    /// is kept outlives a power failure from then on, any other from the next [`flush`](crate::Storage::flush) on.
     pub async fn finish(&self) -> Result<(), Error> {
         let opened = self.opened.clone();
         blocking(&self.opened.shared.runtime, move || opened.finish()).await
@@ -269,6 +270,7 @@ impl Opened {
         // Gives back what was reserved behind the last piece of a content whose length was unknown.
         self.file.set_len(layout.content_length()).map_err(failed)?;
         self.file.sync_data().map_err(failed)?;
+        self.shared.content.sync_entry(self.task.id())?;
         let _stripe = self.shared.stripe(self.task.id())?;
         self.task.check_alive()?;
         let now = SystemTime::now();
@@ -278,6 +280,9 @@ impl Opened {
             ..self.task.record()
         };
         self.shared.metadata.put_task(&record)?;
+        if record.policy != Policy::Standard {
+            self.shared.metadata.sync()?;
+        }
         self.task.set_record(record);
         Ok(())
     }
@@ -298,6 +303,8 @@ impl Opened {
             return Ok(());
         }
         self.shared.metadata.clear_task(self.task.id(), Some(&record))?;
+        // Not even a power failure brings it back.
+        self.shared.metadata.sync()?;
         self.shared.content.unlink(self.task.id())
     }
 

@@ -5,7 +5,7 @@ use crate::format::PieceEntry;
 use crate::metadata::{Loaded, Metadata};
 use crate::storage::{Shared, check_layout};
 use crate::task::{Task, span_of};
-use crate::{Config, Error, TaskRecord, TaskState};
+use crate::{Config, Error, TaskRecord, TaskState, salvage};
 use dragonfly_model::PieceNumber;
 use rustix::fs::{FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
@@ -35,9 +35,20 @@ pub struct Recovery {
     pub files_removed: usize,
     /// Whether the last run closed the storage.
     pub clean: bool,
-    /// Whether the metadata was damaged as a whole, as a power failure can leave it: everything is forgotten, and the
-    /// damaged store lies in `metadata.damaged`.
-    pub metadata_lost: bool,
+    /// What became of the metadata.
+    pub metadata: Soundness,
+}
+
+/// In which state the metadata was found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Soundness {
+    /// As it was left.
+    #[default]
+    Sound,
+    /// A power failure tore records that were not on the disk yet: they are forgotten, and every piece was checked.
+    Torn,
+    /// Damaged as a whole: everything is forgotten, and the damaged store lies in `metadata.damaged`.
+    Lost,
 }
 
 pub(crate) fn open(config: Config, runtime: tokio::runtime::Handle) -> Result<(Shared, Recovery), Error> {
@@ -45,14 +56,14 @@ pub(crate) fn open(config: Config, runtime: tokio::runtime::Handle) -> Result<(S
     let lock = lock_dir(&config.dir)?;
     prepare(&config)?;
     let content = ContentDir::open(config.dir.join("content"))?;
-    let (metadata, loaded, metadata_lost) = open_metadata(&config.dir)?;
+    let (metadata, loaded, soundness) = open_metadata(&config.dir)?;
     write_format(&config.dir)?;
 
     let mut recovery = Recovery {
         clean: loaded.clean,
         tasks_dropped: loaded.dropped_tasks,
         pieces_dropped: loaded.dropped_pieces,
-        metadata_lost,
+        metadata: soundness,
         ..Recovery::default()
     };
     let known: HashSet<_> = loaded
@@ -67,6 +78,7 @@ pub(crate) fn open(config: Config, runtime: tokio::runtime::Handle) -> Result<(S
     for (record, pieces) in loaded.tasks {
         let check = Check {
             shared: &shared,
+            trusted: soundness != Soundness::Torn,
             clean: loaded.clean,
             recovery: &mut recovery,
         };
@@ -126,6 +138,8 @@ fn prepare(config: &Config) -> Result<(), Error> {
         Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(Error::io("removing", &path, e)),
         _ => {}
     }
+    // On the disk, too.
+    files::sync_dir(&config.dir)?;
     files::remove_dir(&metadata)?;
     files::remove_dir(&content)
 }
@@ -135,40 +149,68 @@ fn write_format(dir: &Path) -> Result<(), Error> {
     if path.exists() {
         return Ok(());
     }
+    // What the file vouches for is there before it is.
+    files::sync_dir(dir)?;
     let written = std::fs::write(&new, format!("{FORMAT}\n"))
         .and_then(|()| File::open(&new)?.sync_all())
-        .and_then(|()| std::fs::rename(&new, &path))
-        .and_then(|()| File::open(dir)?.sync_all());
-    written.map_err(|e| Error::io("writing", &path, e))
+        .and_then(|()| std::fs::rename(&new, &path));
+    written.map_err(|e| Error::io("writing", &path, e))?;
+    files::sync_dir(dir)?;
+    for above in dir.ancestors().skip(1) {
+        // A directory that may not be read was not made here.
+        if !above.as_os_str().is_empty() && File::open(above).is_ok() {
+            files::sync_dir(above)?;
+        }
+    }
+    Ok(())
 }
 
 /// Opens and loads the metadata. A store that is damaged as a whole is set aside: a cache that forgets is better than a
 /// peer that doesn't start.
-fn open_metadata(dir: &Path) -> Result<(Metadata, Loaded, bool), Error> {
+fn open_metadata(dir: &Path) -> Result<(Metadata, Loaded, Soundness), Error> {
     let path = dir.join("metadata");
     files::make_dir(&path)?;
-    let load = || -> Result<(Metadata, Loaded), Error> {
-        let metadata = Metadata::open(&path).map_err(|source| Error::metadata("opening", source))?;
-        let loaded = metadata.load()?;
-        Ok((metadata, loaded))
-    };
-    let error = match load() {
-        Ok((metadata, loaded)) => return Ok((metadata, loaded, false)),
+    let error = match load(&path) {
+        Ok((metadata, loaded)) => return Ok((metadata, loaded, Soundness::Sound)),
         Err(error) => error,
     };
     if !matches!(&error, Error::Metadata { source, .. } if is_damage(source)) {
         return Err(error);
     }
+    let error = &error as &dyn std::error::Error;
+    // Without room for copies, say, beginning afresh is still better than not to start.
+    let salvaged = salvage::cut_journal(&path, |copy| load(copy).is_ok()).unwrap_or_else(|failure| {
+        tracing::warn!(
+            error = &failure as &dyn std::error::Error,
+            "torn records can't be cut off"
+        );
+        false
+    });
+    if salvaged {
+        tracing::warn!(
+            error,
+            "the newest records were torn and are forgotten, everything is checked"
+        );
+        let (metadata, loaded) = load(&path)?;
+        return Ok((metadata, loaded, Soundness::Torn));
+    }
     tracing::error!(
-        error = &error as &dyn std::error::Error,
+        error,
         "the metadata is damaged; it is set aside and the cache begins afresh"
     );
     let aside = dir.join("metadata.damaged");
     files::remove_dir(&aside)?;
     std::fs::rename(&path, &aside).map_err(|e| Error::io("setting aside", &path, e))?;
     files::make_dir(&path)?;
-    let (metadata, loaded) = load()?;
-    Ok((metadata, loaded, true))
+    files::sync_dir(dir)?;
+    let (metadata, loaded) = load(&path)?;
+    Ok((metadata, loaded, Soundness::Lost))
+}
+
+fn load(path: &Path) -> Result<(Metadata, Loaded), Error> {
+    let metadata = Metadata::open(path).map_err(|source| Error::metadata("opening", source))?;
+    let loaded = metadata.load()?;
+    Ok((metadata, loaded))
 }
 
 /// Whether the store's files contradict themselves, other than a disk that fails or a store of another version.
@@ -183,6 +225,8 @@ fn is_damage(error: &fjall::Error) -> bool {
 
 struct Check<'a> {
     shared: &'a Shared,
+    /// Whether what is finished on record is so.
+    trusted: bool,
     clean: bool,
     recovery: &'a mut Recovery,
 }
@@ -206,14 +250,10 @@ impl Check<'_> {
         let size = file.metadata().map_err(|e| Error::io("reading", &path, e))?.len();
         let pieces_wanted = record.layout().map_or(0, |layout| layout.count() as usize);
         let whole = record.content_length == Some(size) && pieces.len() == pieces_wanted;
-        if record.is_finished() && whole {
+        if record.is_finished() && whole && self.trusted {
             return Ok(Some(Task::new(record, pieces)));
         }
-        if record.is_finished() {
-            tracing::warn!(task.id = %record.id, "a finished content has lost bytes, checking its pieces");
-            record.state = TaskState::Partial;
-            self.shared.metadata.put_task(&record)?;
-        } else if self.clean {
+        if self.clean && !record.is_finished() {
             return Ok(Some(Task::new(record, pieces)));
         }
         let mut kept = Vec::with_capacity(pieces.len());
@@ -231,6 +271,11 @@ impl Check<'_> {
             }
         }
         self.recovery.pieces_dropped += dropped.len();
+        if record.is_finished() && !(whole && dropped.is_empty()) {
+            tracing::warn!(task.id = %record.id, "a finished content has lost bytes and is unfinished again");
+            record.state = TaskState::Partial;
+            self.shared.metadata.put_task(&record)?;
+        }
         if !dropped.is_empty() {
             tracing::warn!(task.id = %record.id, pieces = dropped.len(), "pieces were torn, forgetting them");
             self.shared.metadata.remove_pieces(&record.id, &dropped)?;

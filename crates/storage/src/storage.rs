@@ -237,9 +237,11 @@ impl Shared {
         self.drop_task(task)
     }
 
-    /// Under the task's stripe. The records go first: a file without a record is removed at the next start.
+    /// Under the task's stripe. The records go first: a file without a record is removed at the next start. That they
+    /// are gone is on the disk before their file's name is free: after a power failure they would vouch for another's.
     fn drop_task(&self, task: &Task) -> Result<(), Error> {
         self.metadata.clear_task(task.id(), None)?;
+        self.metadata.sync()?;
         self.write_tasks().remove(task.id());
         task.set_gone();
         self.content.unlink(task.id())
@@ -273,6 +275,7 @@ impl Shared {
             {
                 file.sync_data()
                     .map_err(|e| Error::io("syncing", &self.content.path_of(task.id()), e))?;
+                self.content.sync_entry(task.id())?;
             }
         }
         self.metadata.mark_clean()

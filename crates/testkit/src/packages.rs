@@ -49,6 +49,8 @@ pub const PROMETHEUS: Tool = ("prometheus", "/usr/bin/promtool");
 pub const NGINX: Tool = ("nginx-light", "/usr/sbin/nginx");
 /// A client that does nothing but fetch, and tells how long it took.
 pub const CURL: Tool = ("curl", "/usr/bin/curl");
+/// Hears what a process asks of the kernel.
+pub const STRACE: Tool = ("strace", "/usr/bin/strace");
 /// A browser.
 pub const CHROMIUM: Tool = ("chromium", "/usr/bin/chromium");
 

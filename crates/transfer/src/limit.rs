@@ -25,6 +25,7 @@ struct Pace {
     passed_at: Mutex<Instant>,
     /// Nanoseconds that its users have waited.
     waited: AtomicU64,
+    granted: AtomicU64,
 }
 
 impl RateLimit {
@@ -35,6 +36,7 @@ impl RateLimit {
                 bytes_per_second: rate,
                 passed_at: Mutex::new(Instant::now()),
                 waited: AtomicU64::new(0),
+                granted: AtomicU64::new(0),
             })
         });
         Self { pace }
@@ -49,6 +51,12 @@ impl RateLimit {
     pub fn waited(&self) -> Duration {
         let nanos = self.pace.as_ref().map(|pace| pace.waited.load(Ordering::Relaxed));
         Duration::from_nanos(nanos.unwrap_or_default())
+    }
+
+    /// How many bytes were let through so far; 0 without a limit.
+    pub fn granted(&self) -> u64 {
+        let granted = |pace: &Arc<Pace>| pace.granted.load(Ordering::Relaxed);
+        self.pace.as_ref().map_or(0, granted)
     }
 
     /// How many bytes to acquire and move at once: at most `max`, and so few that a slow limit stays smooth.
@@ -90,6 +98,7 @@ impl Pace {
             self.waited.fetch_add(nanos, Ordering::Relaxed);
             tokio::time::sleep_until(begin).await;
         }
+        self.granted.fetch_add(bytes, Ordering::Relaxed);
     }
 
     fn duration_of(&self, bytes: u64) -> Duration {

@@ -119,4 +119,16 @@ mod tests {
             assert_eq!(of(&[value]), None, "{value}");
         }
     }
+
+    proptest::proptest! {
+        #[test]
+        fn no_challenge_is_too_strange(text in "(Bearer|basic|Digest|,| )*( ?(realm|scope|service)=\"?[ -~]{0,40}\"?,?){0,4}|[ -~]{0,80}") {
+            let mut headers = HeaderMap::new();
+            headers.append(WWW_AUTHENTICATE, text.parse().unwrap());
+            if let Some(Challenge::Bearer { realm, .. }) = Challenge::of(&headers) {
+                // Where credentials are sent to next.
+                proptest::prop_assert!(["http", "https"].contains(&realm.scheme()) && realm.has_host());
+            }
+        }
+    }
 }

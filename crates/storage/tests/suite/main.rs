@@ -5,4 +5,5 @@ mod kill;
 mod lifecycle;
 mod model;
 mod pieces;
+mod powercut;
 mod support;

@@ -282,3 +282,30 @@ async fn an_owner_that_tells_before_it_listens_misses_nothing() {
     assert!(matches!(reports.last(), Some(Report::Complete)), "{:?}", reports.last());
     assert_eq!(pieces_finished(&reports), (0..pieces).collect::<Vec<_>>());
 }
+
+/// TOB-DF2-4, CVE-2025-59348: what travelled was not counted, so limits held nobody. None of these is ever waited for.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_byte_is_charged_to_the_limits_of_both_who_gives_and_who_takes() {
+    let content = content(9 * PIECE + 77);
+    let length = content.len() as u64;
+    let wide = || RateLimit::new(Some(1 << 40));
+    let (upload, source, download_limit) = (wide(), wide(), wide());
+    let origin = Origin::start(&content, Habits::default()).await;
+    let (parent, child) = (
+        Peer::start_with("parent", upload.clone()).await,
+        Peer::start("child").await,
+    );
+    let new = || task(Some(length), Some(sha256(&content)));
+
+    let mut download = Download::within(wide(), source.clone(), parent.create(new()), Wanted::All);
+    download.control.back_to_source(origin.request()).await;
+    assert!(matches!(download.end().await.last(), Some(Report::Complete)));
+    assert_eq!((source.granted(), upload.granted()), (length, 0));
+
+    let mut download = Download::within(download_limit.clone(), wide(), child.create(new()), Wanted::All);
+    download.control.parent_has(parent.pieces(0..10)).await;
+    assert!(matches!(download.end().await.last(), Some(Report::Complete)));
+    assert_eq!(download_limit.granted(), length);
+    assert!(upload.granted() >= length, "{}", upload.granted());
+    assert_eq!(origin.served(), length);
+}

@@ -168,14 +168,19 @@ pub(crate) struct Download {
 
 impl Download {
     pub(crate) fn of(pin: Pin, wanted: Wanted) -> Self {
+        Self::within(RateLimit::unlimited(), RateLimit::unlimited(), pin, wanted)
+    }
+
+    /// Takes no more of parents and of the origin than these.
+    pub(crate) fn within(download_limit: RateLimit, source_limit: RateLimit, pin: Pin, wanted: Wanted) -> Self {
         let transfer = Transfer {
             client: PieceClient::new(ClientConfig {
                 stall_timeout: Duration::from_secs(2),
                 ..ClientConfig::default()
             }),
             sources: Sources::new(dragonfly_source::Config::default()).unwrap(),
-            download_limit: RateLimit::unlimited(),
-            source_limit: RateLimit::unlimited(),
+            download_limit,
+            source_limit,
             concurrent_pieces: 4,
         };
         let (control, reports, driver) = transfer.download(pin.clone(), wanted);
