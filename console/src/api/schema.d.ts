@@ -3128,6 +3128,8 @@ export interface components {
             id: string;
             /** @description The host's address. */
             ip: string;
+            /** @description Which pieces it has, if that is known. */
+            pieces?: components["schemas"]["TaskPieces"];
             /** @description Whether it has all of it. */
             task_finished: boolean;
             /**
@@ -3135,6 +3137,16 @@ export interface components {
              * @description When it was found.
              */
             updated_at: string;
+        };
+        /** @description How many pieces a task has, and how many of each of equal stretches of it are there. */
+        TaskPieces: {
+            /** @description Pieces that are there, stretch by stretch: as many stretches as pieces, 256 at most. */
+            held: number[];
+            /**
+             * Format: int32
+             * @description Pieces of the whole task.
+             */
+            total: number;
         };
         /**
          * @description Whether a token opens anything.

@@ -1,16 +1,20 @@
 import { queryOptions } from '@tanstack/react-query';
 import { api, type Schemas } from './client';
+import { told } from './live';
 import { data } from './page';
 
 export type Session = Schemas['CurrentSession'];
 
 export const SESSION = 'session';
 
-/** Looked at so often that a session which is ended elsewhere ends here within 5 seconds. */
+/**
+ * Looked at so often that a session which is ended elsewhere ends here within 5 seconds. While the manager tells of changes it
+ * tells of that, too.
+ */
 export const currentSession = queryOptions({
   queryKey: [SESSION],
   queryFn: () => data(api.GET('/api/v1/session')),
-  refetchInterval: 4000,
+  refetchInterval: () => (told.get() ? 60_000 : 4000),
   retry: false,
 });
 

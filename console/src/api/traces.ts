@@ -25,7 +25,7 @@ export interface FoundTraces {
   warnings: string[];
 }
 
-const TRACES = 'traces';
+export const TRACES = 'traces';
 
 export const serviceList = queryOptions({
   queryKey: [TRACES, 'services'],

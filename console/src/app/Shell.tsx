@@ -4,6 +4,7 @@ import type { ReactNode } from 'react';
 import { useTranslation } from 'react-i18next';
 import { Account } from './Account';
 import { Brand } from './Brand';
+import { LiveMark } from './LiveMark';
 import { LanguageMenu, ThemeSwitch } from './Preferences';
 import { Sidebar } from './Sidebar';
 import classes from './Shell.module.css';
@@ -35,6 +36,7 @@ export function Shell({ children }: { children: ReactNode }) {
             <Brand />
           </Group>
           <Group gap="xs" wrap="nowrap">
+            <LiveMark />
             <LanguageMenu />
             <ThemeSwitch />
             <Account />

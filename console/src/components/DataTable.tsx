@@ -52,7 +52,8 @@ export function DataTable<T>({ label, query, columns, rowKey, page, onPage, empt
   );
 }
 
-function Pages({ page, pages, onPage }: { page: number; pages: number; onPage: (page: number) => void }) {
+/** The way from page to page, where there are several. */
+export function Pages({ page, pages, onPage }: { page: number; pages: number; onPage: (page: number) => void }) {
   const { t } = useTranslation();
   if (pages < 2) {
     return null;

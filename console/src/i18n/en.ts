@@ -1,6 +1,15 @@
 /** Every text of the console. The other languages have the same shape, or they do not compile. */
 export const en = {
-  app: { name: 'Dragonfly', skip: 'Skip to the content', menu: 'Menu', navigation: 'Main navigation' },
+  app: {
+    name: 'Dragonfly',
+    skip: 'Skip to the content',
+    menu: 'Menu',
+    navigation: 'Main navigation',
+    live: 'live',
+    liveText: 'The manager tells what changes as it changes.',
+    polling: 'polling',
+    pollingText: 'The manager tells of no changes now; lists are asked for again every few seconds.',
+  },
   nav: {
     distribute: 'Distribute',
     govern: 'Govern',
@@ -361,6 +370,11 @@ export const en = {
     noHolders: 'No host holds it.',
     complete: 'complete',
     partial: 'in part',
+    pieces: 'Pieces',
+    ofPieces: '{{held}} of {{total}} pieces',
+    piecesUnknown: 'not told',
+    copies: 'Copies, from the first piece to the last',
+    copiesText: 'The rarest part is on {{least}} hosts, the commonest on {{most}}.',
     seed: 'seed peer',
     normal: 'peer',
     hostType: 'Kind',
@@ -383,6 +397,8 @@ export const en = {
     url: 'URL',
     urlHelp: 'Of a pull through a proxy, as it was asked for it: path and, if there is one, the registry as ?ns=',
     service: 'Told by',
+    node: 'Node',
+    nodeHelp: 'The host’s name, as its kernel has it.',
     since: 'Within',
     times: { quarter: '15 minutes', hour: 'an hour', day: 'a day', week: 'a week' },
     limit: 'At most',

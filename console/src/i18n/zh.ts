@@ -1,7 +1,16 @@
 import type { Texts } from './en';
 
 export const zh: Texts = {
-  app: { name: 'Dragonfly', skip: '跳到内容', menu: '菜单', navigation: '主导航' },
+  app: {
+    name: 'Dragonfly',
+    skip: '跳到内容',
+    menu: '菜单',
+    navigation: '主导航',
+    live: '实时',
+    liveText: '管理器会即时告知变更。',
+    polling: '轮询',
+    pollingText: '管理器暂时不告知变更；列表每隔几秒重新获取。',
+  },
   nav: {
     distribute: '分发',
     govern: '管理',
@@ -362,6 +371,11 @@ export const zh: Texts = {
     noHolders: '没有主机持有它。',
     complete: '完整',
     partial: '部分',
+    pieces: '分片',
+    ofPieces: '分片 {{held}} / {{total}}',
+    piecesUnknown: '未上报',
+    copies: '副本数，从第一个分片到最后一个',
+    copiesText: '最少的部分在 {{least}} 台主机上，最多的在 {{most}} 台主机上。',
     seed: '种子节点',
     normal: '节点',
     hostType: '种类',
@@ -384,6 +398,8 @@ export const zh: Texts = {
     url: 'URL',
     urlHelp: '经代理拉取时，代理收到的形式：路径，以及可能有的仓库参数 ?ns=',
     service: '上报服务',
+    node: '主机',
+    nodeHelp: '内核所用的主机名。',
     since: '时间范围',
     times: { quarter: '15 分钟内', hour: '1 小时内', day: '1 天内', week: '1 周内' },
     limit: '最多',

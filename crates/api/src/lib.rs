@@ -80,5 +80,9 @@ pub const PATIENT: &str = "dragonfly-lets-children-wait";
 /// call. Others ignore it.
 pub const PREHEATS: &str = "dragonfly-preheats";
 
+/// A peer of ours that tells what it holds of a task says with this key in the answer's metadata which pieces, as the text of
+/// a `Coverage`. Of others only whole contents are known piece by piece.
+pub const PIECES: &str = "dragonfly-pieces";
+
 /// The descriptors of all services, for gRPC reflection.
 pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptor.bin"));

@@ -12,6 +12,7 @@
 mod applications;
 mod audit;
 pub mod ca;
+mod changes;
 mod clusters;
 pub mod config;
 mod duty;

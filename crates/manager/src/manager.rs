@@ -1,5 +1,6 @@
 //! The program: reserve, run, drain.
 
+use crate::changes::Looker;
 use crate::clusters::Clusters;
 use crate::config::{Config, DatabaseConfig};
 use crate::grpc::{self, Grpc};
@@ -49,6 +50,7 @@ pub struct Manager {
     /// Absent if no traces are kept here.
     otlp: Option<Otlp>,
     keeper: Keeper,
+    looker: Looker,
     /// The link to other managers, if there is a Redis.
     link: Option<Link>,
     /// Held as long as the embedded database or the traces are open.
@@ -194,14 +196,14 @@ impl Manager {
         let store = Store::open(&config.database).await?;
         let users = users(&config, &store).await?;
         let retention = swept(&store).await;
-        let providers = Providers::new(store.clone(), config.auth.plain_http);
-        let providers = providers.await.map_err(BuildError::Key)?;
+        let providers = providers(&config, &store).await?;
         let wake = Wake::new();
         let clusters = Clusters::new(store.clone(), wake.clone(), config.look_after);
         let peers = Peers::new(store.clone(), clusters.clone());
         let jobs = Jobs::new(&store, clusters.clone(), wake.clone(), config.work_lease);
         let jobs = jobs.await.map_err(BuildError::Key)?;
         let keeper = Keeper::new(jobs.clone(), retention.clone(), config.look_after);
+        let looker = Looker::new(store.clone(), wake.clone());
         let counts = Counts::new(&metrics, config.redis.is_some());
         let link = config
             .redis
@@ -231,6 +233,7 @@ impl Manager {
                 peers,
                 traces,
                 wake,
+                changes: looker.changes(),
                 users: Arc::new(users),
                 providers,
                 counts,
@@ -249,6 +252,7 @@ impl Manager {
             retention,
             otlp,
             keeper,
+            looker,
             link,
             data_dir,
         })
@@ -289,6 +293,7 @@ impl Manager {
         });
         workers.spawn("manager retention", self.retention.run(workers.cancel_token()));
         workers.spawn("manager jobs", self.keeper.run(workers.cancel_token()));
+        workers.spawn("manager changes", self.looker.run(workers.cancel_token()));
         if let Some(otlp) = self.otlp {
             otlp.run(&workers);
         }
@@ -375,6 +380,12 @@ async fn users(config: &Config, store: &Store) -> Result<Users, BuildError> {
     let sessions = Sessions::new(&key, config.auth.lasting());
     let force = config.auth.force_password_change;
     Ok(Users::new(store.clone(), hasher, sessions, force))
+}
+
+/// By whom else people sign in.
+async fn providers(config: &Config, store: &Store) -> Result<Providers, BuildError> {
+    let providers = Providers::new(store.clone(), config.auth.plain_http).await;
+    providers.map_err(BuildError::Key)
 }
 
 fn bound(listener: &TcpListener) -> SocketAddr {

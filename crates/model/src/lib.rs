@@ -3,6 +3,7 @@
 //! Nothing here waits, reads a clock or touches a file or socket, so that all of it can be tested by example.
 
 mod block;
+mod coverage;
 mod digest;
 mod host;
 mod id;
@@ -12,6 +13,7 @@ mod range;
 mod task_id;
 
 pub use block::{BadPattern, Blocked, Blocks, Subject};
+pub use coverage::{Coverage, CoverageError};
 pub use digest::{Algorithm, Digest, DigestError};
 pub use host::{HostKind, Location};
 pub use id::{HostId, IdError, PeerId, TaskId};

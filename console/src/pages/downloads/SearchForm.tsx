@@ -42,6 +42,12 @@ export function SearchForm({ initial, busy, onSearch }: Props) {
             data={[...new Set([...known, initial.service])]}
             {...form.getInputProps('service')}
           />
+          <TextInput
+            label={t('downloads.node')}
+            description={t('downloads.nodeHelp')}
+            inputWrapperOrder={['label', 'input', 'error', 'description']}
+            {...form.getInputProps('node')}
+          />
           <NativeSelect
             label={t('downloads.since')}
             data={[

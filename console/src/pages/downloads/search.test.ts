@@ -2,9 +2,18 @@ import { expect, it } from 'vitest';
 import { asTold, optionalDuration, paramsOf, searchOf, tagLines, valuesIn } from './search';
 
 it('is the same when it comes back from the address', () => {
-  const params = new URLSearchParams('url=/a&tags=error%3Dtrue&tags=x%3Dy%3Dz&shortest=1.5s&since=3600&limit=100');
+  const params = new URLSearchParams(
+    'url=/a&node=n1&tags=error%3Dtrue&tags=x%3Dy%3Dz&shortest=1.5s&since=3600&limit=100',
+  );
   const values = valuesIn(params);
-  expect(values).toMatchObject({ url: '/a', tags: 'error=true\nx=y=z', shortest: '1.5s', since: '3600', limit: '100' });
+  expect(values).toMatchObject({
+    url: '/a',
+    node: 'n1',
+    tags: 'error=true\nx=y=z',
+    shortest: '1.5s',
+    since: '3600',
+    limit: '100',
+  });
   expect(new Set(paramsOf(values))).toEqual(new Set(params));
   expect(paramsOf(valuesIn(new URLSearchParams('since=7&limit=8'))).toString()).toBe('');
 });
@@ -12,11 +21,11 @@ it('is the same when it comes back from the address', () => {
 it('asks for what is said and for nothing else', () => {
   const values = valuesIn(new URLSearchParams());
   expect(searchOf(values)).toEqual({ service: 'dragonfly-dfget', limit: 20 });
-  const said = { ...values, url: ' /v2/a?ns=b&token=c ', tags: 'a = b=c', longest: '2s', since: '900' };
+  const said = { ...values, url: ' /v2/a?ns=b&token=c ', node: 'n1 ', tags: 'a = b=c', longest: '2s', since: '900' };
   expect(searchOf(said)).toEqual({
     service: 'dragonfly-dfget',
     limit: 20,
-    tags: JSON.stringify({ a: 'b=c', 'http.url': '/v2/a?ns=b' }),
+    tags: JSON.stringify({ a: 'b=c', 'http.url': '/v2/a?ns=b', 'host.name': 'n1' }),
     maxDuration: '2s',
     since: 900,
   });

@@ -5,6 +5,8 @@ import type { Rule } from '@/forms/problem';
 /** A search as its form and the page's address hold it; what is empty is not asked. */
 export interface SearchValues {
   url: string;
+  /** The host whose process tells of it. */
+  node: string;
   /** `key=value`, one a line. */
   tags: string;
   service: string;
@@ -14,7 +16,7 @@ export interface SearchValues {
   limit: string;
 }
 
-export const FIELDS = ['url', 'tags', 'service', 'shortest', 'longest', 'since', 'limit'] as const;
+export const FIELDS = ['url', 'node', 'tags', 'service', 'shortest', 'longest', 'since', 'limit'] as const;
 
 /** How far back, in seconds. */
 export const SINCE = { quarter: '900', hour: '3600', day: '86400', week: '604800' } as const;
@@ -30,6 +32,7 @@ export function valuesIn(params: URLSearchParams): SearchValues {
   const text = (field: string) => params.get(field) ?? '';
   return {
     url: text('url'),
+    node: text('node'),
     tags: params.getAll('tags').join('\n'),
     service: text('service') || USUAL_SERVICE,
     shortest: text('shortest'),
@@ -63,6 +66,10 @@ export function searchOf(values: SearchValues): TraceSearch {
   const url = values.url.trim();
   if (url !== '') {
     tags['http.url'] = asTold(url);
+  }
+  const node = values.node.trim();
+  if (node !== '') {
+    tags['host.name'] = node;
   }
   return {
     service: values.service,

@@ -1,7 +1,7 @@
 import { useQuery, useQueryClient, type UseQueryResult } from '@tanstack/react-query';
 import { useEffect, useState } from 'react';
 import { JOBS, hasEnded, job, type Job } from '@/api/jobs';
-import { LIVE } from '@/api/live';
+import { POLL } from '@/api/live';
 
 /** A job that says by itself when it has changed; where too many listen already, it is asked instead. */
 export function useJob(id: number): { query: UseQueryResult<Job>; isLive: boolean } {
@@ -9,7 +9,7 @@ export function useJob(id: number): { query: UseQueryResult<Job>; isLive: boolea
   const [isLive, setLive] = useState(false);
   const query = useQuery({
     ...job(id),
-    refetchInterval: ({ state }) => !isLive && state.data && !hasEnded(state.data.state) && LIVE.refetchInterval,
+    refetchInterval: ({ state }) => !isLive && state.data && !hasEnded(state.data.state) && POLL,
   });
   const isOpen = query.data !== undefined && !hasEnded(query.data.state);
   useEffect(() => {

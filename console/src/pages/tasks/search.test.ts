@@ -26,9 +26,11 @@ it('finds who holds a task', () => {
     task_finished: true,
     created_at: '',
     updated_at: '',
+    pieces: { total: 2, held: [1, 1] },
   };
   const found = work({ scheduler_cluster_id: 2, peers: [peer] });
-  expect(holders([found])).toEqual([{ clusterId: 2, hostname: 'a', ip: '10.0.0.1', isSeed: true, isComplete: true }]);
+  const { hostname, ip, pieces } = peer;
+  expect(holders([found])).toEqual([{ clusterId: 2, hostname, ip, isSeed: true, isComplete: true, pieces }]);
   expect(imageHolders([found])).toEqual([]);
 });
 

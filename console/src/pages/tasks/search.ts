@@ -1,5 +1,6 @@
 import type { Schemas } from '@/api/client';
 import type { Problem } from '@/forms/problem';
+import type { Pieces } from './pieces';
 
 /** By what a content is searched. */
 export type SearchBy = 'url' | 'digest' | 'id' | 'image';
@@ -43,6 +44,8 @@ export interface Holder {
   ip: string;
   isSeed: boolean;
   isComplete: boolean;
+  /** Which pieces it holds, if that is known. */
+  pieces?: Pieces;
 }
 
 export function holders(works: Schemas['WorkState'][]): Holder[] {
@@ -52,12 +55,13 @@ export function holders(works: Schemas['WorkState'][]): Holder[] {
 }
 
 function holderIn({ scheduler_cluster_id: clusterId }: { scheduler_cluster_id: number }) {
-  return ({ hostname, ip, host_type, task_finished }: Schemas['TaskPeer']): Holder => ({
+  return ({ hostname, ip, host_type, task_finished, pieces }: Schemas['TaskPeer']): Holder => ({
     clusterId,
     hostname,
     ip,
     isSeed: host_type === 'super',
     isComplete: task_finished,
+    ...(pieces && { pieces }),
   });
 }
 

@@ -2,6 +2,7 @@
 //! stands beside them.
 
 use super::{Check, JobArgs, Problems, SchedulerCluster, SeedPeerCluster, null_is_default};
+use dragonfly_model::Coverage;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -389,6 +390,27 @@ pub struct TaskPeer {
     pub updated_at: Timestamp,
     /// Whether it has all of it.
     pub task_finished: bool,
+    /// Which pieces it has, if that is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pieces: Option<TaskPieces>,
+}
+
+/// How many pieces a task has, and how many of each of equal stretches of it are there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct TaskPieces {
+    /// Pieces of the whole task.
+    pub total: u32,
+    /// Pieces that are there, stretch by stretch: as many stretches as pieces, 256 at most.
+    pub held: Vec<u32>,
+}
+
+impl From<Coverage> for TaskPieces {
+    fn from(coverage: Coverage) -> Self {
+        Self {
+            total: coverage.total(),
+            held: coverage.stretches_held().to_vec(),
+        }
+    }
 }
 
 /// An image.

@@ -42,7 +42,7 @@ pub use cluster_match::{ClusterMatch, ClusterVerdict, MatchQuery, Verdict};
 pub use job::{
     CachedLayer, CreateJob, DoneTask, FailedTask, Image, ImageDistribution, ImagePeer, Job, JobFilter, JobProgress,
     JobResult, JobState, JobTarget, JobType, JobUser, Layer, TargetCounts, TargetFilter, TargetState, TaskPeer,
-    UpdateJob, WorkResult, WorkState,
+    TaskPieces, UpdateJob, WorkResult, WorkState,
 };
 pub use job_args::{
     GcArgs, GcKind, HdfsArgs, JobArgs, ObjectStorageArgs, PreheatArgs, PreheatKind, PreheatScope, RetryJob, TaskArgs,

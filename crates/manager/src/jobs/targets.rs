@@ -4,10 +4,11 @@ use super::ask::{shown_text, shown_url};
 use super::{Jobs, WHAT, head};
 use crate::error::{Error, row_id, wire_id};
 use crate::rows;
-use crate::store::Time;
 use crate::store::entity::{job, job_target, job_work};
+use crate::store::{Json, Time};
 use dragonfly_api::ext;
-use dragonfly_api::rest::{JobTarget, Page, TargetCounts, TargetFilter, TargetState};
+use dragonfly_api::rest::{JobTarget, Page, TargetCounts, TargetFilter, TargetState, TaskPieces};
+use dragonfly_model::Coverage;
 use sea_orm::ActiveValue::{NotSet, Set};
 use sea_orm::sea_query::{Alias, Expr, ExprTrait, OnConflict};
 use sea_orm::{
@@ -97,6 +98,7 @@ pub(super) async fn write(
                 job_target::Column::FinishedLength,
                 job_target::Column::ContentLength,
                 job_target::Column::Description,
+                job_target::Column::Pieces,
                 job_target::Column::UpdatedAt,
             ])
             .to_owned();
@@ -240,8 +242,17 @@ fn row(work: i64, mark: &str, target: &ext::Target, now: Time) -> job_target::Ac
         finished_length: Set(row_id(target.finished_length)),
         content_length: Set(target.content_length.map(row_id)),
         description: Set(head(&shown_text(&target.description))),
+        pieces: Set(target.pieces.clone().and_then(pieces)),
         updated_at: Set(now),
     }
+}
+
+/// Pieces, if what is told of them can be.
+fn pieces(told: ext::Pieces) -> Option<Json<TaskPieces>> {
+    let coverage = Coverage::told(told.total, told.held);
+    let refused = coverage.as_ref().err();
+    refused.inspect(|reason| tracing::warn!(%reason, "what a scheduler says of pieces is not understood"));
+    coverage.ok().map(|coverage| Json(coverage.into()))
 }
 
 fn wire(cluster: u64, row: job_target::Model) -> JobTarget {

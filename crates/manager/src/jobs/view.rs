@@ -290,6 +290,7 @@ fn task_peer(target: &job_target::Model) -> TaskPeer {
         updated_at: target.updated_at.timestamp(),
         task_finished: target
             .content_length
-            .is_none_or(|length| target.finished_length >= length),
+            .is_some_and(|length| target.finished_length >= length),
+        pieces: target.pieces.as_ref().map(|pieces| pieces.0.clone()),
     }
 }

@@ -17,7 +17,7 @@ pub(super) const MAX_LISTENERS: usize = 64;
 /// Between two looks at a job that nothing says has changed.
 const LOOK_AFTER: Duration = Duration::from_secs(1);
 /// How long one listens; browsers come back by themselves, with the rights that they have then.
-const LISTEN: Duration = Duration::from_secs(600);
+pub(super) const LISTEN: Duration = Duration::from_secs(600);
 
 /// The events of one job for one listener.
 pub(super) struct Events {
@@ -97,7 +97,7 @@ impl IntoResponse for Events {
     }
 }
 
-fn event(name: &str, value: &impl serde::Serialize) -> Option<Event> {
+pub(super) fn event(name: &str, value: &impl serde::Serialize) -> Option<Event> {
     match Event::default().event(name).json_data(value) {
         Ok(event) => Some(event),
         Err(error) => {

@@ -112,7 +112,9 @@ pub(super) fn rule<'a>(method: &Method, path: &'a str) -> Rule<'a> {
         | ("GET" | "HEAD", "users", [_, "roles"], Some(id))
         | ("GET" | "HEAD" | "DELETE", "users", [_, "sessions"], Some(id))
         | ("DELETE", "users", [_, "sessions", _], Some(id)) => Rule::Oneself(id, action),
-        (_, "personal-access-tokens", _, _) | ("POST", "users", ["refresh_token"], _) => Rule::Own,
+        (_, "personal-access-tokens", _, _) | ("POST", "users", ["refresh_token"], _)
+        // What changed is told of what the caller may read.
+        | ("GET" | "HEAD", "events", [], _) => Rule::Own,
         // No objects of their own.
         (_, "scheduler-features", ..) => Rule::Right("schedulers", action),
         _ => Rule::Right(object, action),
@@ -257,6 +259,8 @@ mod tests {
         assert_eq!(rule(&post, "/users/7/reset_password"), Rule::Session);
         assert_eq!(rule(&post, "/users/refresh_token"), Rule::Own);
         assert_eq!(rule(&get, "/session"), Rule::Session);
+        assert_eq!(rule(&get, "/events"), Rule::Own);
+        assert_eq!(rule(&post, "/events"), right("events", Action::Write));
         assert_eq!(rule(&delete, "/session"), right("session", Action::Write));
         assert_eq!(rule(&get, "/users/7"), Rule::Oneself(7, Action::Read));
         assert_eq!(rule(&delete, "/users/7"), right("users", Action::Write));

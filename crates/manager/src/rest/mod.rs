@@ -6,6 +6,7 @@
 
 mod applications;
 mod audit;
+mod changes;
 mod clusters;
 mod configs;
 mod console;
@@ -33,6 +34,7 @@ mod tokens;
 mod traces;
 mod users;
 
+use crate::changes::Changes;
 use crate::clusters::Clusters;
 use crate::jobs::Jobs;
 use crate::kept::Kept;
@@ -75,6 +77,7 @@ pub(crate) struct Rest {
     /// Absent if none are kept here.
     pub(crate) traces: Option<Traces>,
     pub(crate) wake: Wake,
+    pub(crate) changes: Changes,
     pub(crate) users: Arc<Users>,
     pub(crate) providers: Providers,
     pub(crate) counts: Counts,
@@ -145,6 +148,7 @@ impl Rest {
             .method_not_allowed_fallback(|| async { Problem::method_not_allowed() })
             .fallback(|| async { Problem::no_such_page() })
             .layer(middleware::from_fn_with_state(self.clone(), guard::guard))
+            .layer(middleware::from_fn_with_state(self.clone(), changes::after_writes))
     }
 
     /// The same with the guard of traces.
@@ -196,6 +200,7 @@ fn api(about: impl Fn(Topic, OpenApiRouter<Rest>) -> OpenApiRouter<Rest>) -> Ope
         .merge(roles::routes())
         .merge(tokens::routes())
         .merge(audit::routes())
+        .merge(changes::routes())
         .merge(configs::routes())
         .merge(document::routes())
 }

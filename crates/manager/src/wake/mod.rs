@@ -28,7 +28,7 @@ pub(crate) enum Topic {
 }
 
 impl Topic {
-    const ALL: [Self; 4] = [Self::Clusters, Self::Members, Self::Applications, Self::Jobs];
+    pub(crate) const ALL: [Self; 4] = [Self::Clusters, Self::Members, Self::Applications, Self::Jobs];
 
     fn word(self) -> &'static str {
         match self {

@@ -3,7 +3,7 @@
 use crate::access::{token, user};
 use crate::attendant::{Attendant, failure, target};
 use crate::room::{Api, Engine, Room, eventually, on_every_engine};
-use dragonfly_api::ext::{Target, TargetState, task_query, work};
+use dragonfly_api::ext::{Pieces, Target, TargetState, task_query, work};
 use dragonfly_api::scheduler::{Image, Layer, PeerImage, StatImageResponse};
 use dragonfly_manager::Config;
 use reqwest::{Method, StatusCode};
@@ -458,17 +458,33 @@ async fn tasks_are_asked_for_and_removed_by_id_or_by_what_they_are_made_of() {
     };
     assert_eq!((download.url.as_str(), download.tag.as_deref()), (A, Some("t")));
     assert_eq!(download.filtered_query_params, ["x", "y"]);
-    scheduler.succeed(&work, vec![target(A, 1, TargetState::Done)]).await;
+    let part = |host, total, held: &[u32]| Target {
+        finished_length: 4,
+        pieces: Some(Pieces {
+            total,
+            held: held.to_vec(),
+        }),
+        ..target(A, host, TargetState::Done)
+    };
+    // Of the last is said what can't be.
+    let targets = vec![
+        target(A, 1, TargetState::Done),
+        part(2, 3, &[0, 1, 1]),
+        part(3, 2, &[7]),
+    ];
+    scheduler.succeed(&work, targets).await;
     let found = job(&root, id).await;
     let result = &found["result"]["job_states"][0]["results"][0];
-    assert_eq!(
-        (&result["peers"][0]["hostname"], &result["peers"][0]["host_type"]),
-        (&json!("h1"), &json!("normal"))
-    );
-    assert_eq!(
-        (&result["peers"][0]["task_finished"], &result["scheduler_cluster_id"]),
-        (&json!(true), &json!(1))
-    );
+    assert_eq!(result["scheduler_cluster_id"], 1);
+    let of = |host: &str| {
+        let peers = result["peers"].as_array().unwrap();
+        let peer = peers.iter().find(|peer| peer["hostname"] == host).unwrap();
+        assert_eq!(peer["host_type"], "normal");
+        (peer["task_finished"].clone(), peer.get("pieces").cloned())
+    };
+    assert_eq!(of("h1"), (json!(true), None));
+    assert_eq!(of("h2"), (json!(false), Some(json!({"total": 3, "held": [0, 1, 1]}))));
+    assert_eq!(of("h3"), (json!(false), None));
     let delete = json!({"type": "delete_task", "args": {"task_id": "abc", "timeout": 60_000_000_000u64}});
     let id = made(root.post("/api/v1/jobs", delete).await.ok());
     let work = scheduler.work().await;

@@ -10,6 +10,7 @@ mod attend;
 mod attendant;
 mod audit;
 mod authority;
+mod changes;
 mod contract;
 mod engines;
 mod forger;

@@ -83,7 +83,7 @@ impl DfdaemonDownload for DownloadService {
         let task = task_id(&request.into_inner().task_id)?;
         let pin = self.context.engine.local(&task);
         let pin = pin.ok_or_else(|| Status::not_found("the task is not here"))?;
-        Ok(Response::new(stat::of_record(pin.record())))
+        Ok(stat::of_pin(&pin))
     }
 
     async fn list_local_tasks(

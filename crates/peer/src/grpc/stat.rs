@@ -5,14 +5,15 @@ use dragonfly_api::dfdaemon::{
     StatLocalTaskResponse,
 };
 use dragonfly_api::kept::{self, CONTENT_DIGEST};
-use dragonfly_api::timestamp;
-use dragonfly_model::Policy;
-use dragonfly_storage::{Storage, TaskRecord, TaskState};
+use dragonfly_api::{PIECES, timestamp};
+use dragonfly_model::{Coverage, Policy};
+use dragonfly_storage::{Pin, Storage, TaskRecord, TaskState};
 use http::HeaderMap;
 use std::collections::HashMap;
 use std::time::SystemTime;
+use tonic::Response;
 
-pub(super) fn of_record(record: TaskRecord) -> StatLocalTaskResponse {
+fn of_record(record: TaskRecord) -> StatLocalTaskResponse {
     let (finished_at, failed_at) = match record.state {
         TaskState::Partial => (None, None),
         TaskState::Finished { at } => (Some(timestamp(at)), None),
@@ -37,6 +38,18 @@ pub(super) fn of_record(record: TaskRecord) -> StatLocalTaskResponse {
         failed_at,
         finished_at,
     }
+}
+
+/// A task, and which of its pieces are here.
+pub(super) fn of_pin(pin: &Pin) -> Response<StatLocalTaskResponse> {
+    let mut response = Response::new(of_record(pin.record()));
+    let coverage = pin
+        .layout()
+        .map(|layout| Coverage::of(layout.count(), pin.pieces().iter()));
+    if let Some(Ok(text)) = coverage.map(|coverage| coverage.to_string().parse()) {
+        response.metadata_mut().insert(PIECES, text);
+    }
+    response
 }
 
 pub(super) fn list(storage: &Storage) -> ListLocalTasksResponse {

@@ -126,7 +126,9 @@ async fn tasks_are_listed_described_and_deleted() {
         task_id: got.task_id.clone(),
         remote_ip: None,
     };
-    let stat = client.stat_local_task(question.clone()).await.unwrap().into_inner();
+    let stat = client.stat_local_task(question.clone()).await.unwrap();
+    assert_eq!(stat.metadata().get(dragonfly_api::PIECES).unwrap(), "1");
+    let stat = stat.into_inner();
     assert_eq!((stat.content_length, stat.piece_length), (Some(MIB), Some(4 * MIB)));
     assert!(stat.finished_at.is_some());
     let list = client

@@ -3,6 +3,7 @@
 use crate::rig::{MIB, Options, TestPeer, get, whole};
 use crate::scheduler::{Book, TestScheduler};
 use dragonfly_api::common::{Download, Range};
+use dragonfly_api::dfdaemon::StatLocalTaskRequest;
 use dragonfly_testkit::content::Content;
 use dragonfly_testkit::origin::{Origin, Resource};
 use tonic::Code;
@@ -191,6 +192,12 @@ async fn a_range_fetches_only_what_it_touches_and_the_rest_follows_when_it_is_wa
     assert!(got.bytes == content.bytes(9 * MIB, 1000));
     assert_eq!(origin.served("/file").unwrap().bytes, 4 * MIB);
     assert!(!got.started.is_finished);
+    let question = StatLocalTaskRequest {
+        task_id: got.task_id,
+        remote_ip: None,
+    };
+    let stat = peer.client().await.stat_local_task(question).await.unwrap();
+    assert_eq!(stat.metadata().get(dragonfly_api::PIECES).unwrap(), "0,0,1,0,0,0");
     // What is here needs no origin.
     let before = origin.served("/file").unwrap();
     assert!(peer.get(part).await.unwrap().bytes == content.bytes(9 * MIB, 1000));

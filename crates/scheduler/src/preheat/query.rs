@@ -8,14 +8,14 @@ use super::run::Outcome;
 use super::{Error, Preheat, content, resolve};
 use crate::hosts::Entry;
 use crate::reach::Failure;
-use dragonfly_api::Invalid;
 use dragonfly_api::common::Host;
 use dragonfly_api::dfdaemon::{DeleteTaskRequest, StatLocalTaskRequest, StatLocalTaskResponse};
-use dragonfly_api::ext::{Target, TargetState, TaskQuery, task_query};
+use dragonfly_api::ext::{Pieces, Target, TargetState, TaskQuery, task_query};
 use dragonfly_api::scheduler::{
     File, Image, Layer, PeerFile, PeerImage, StatFileRequest, StatFileResponse, StatImageRequest, StatImageResponse,
 };
-use dragonfly_model::{DEFAULT_FILTERED_QUERY_PARAMS, HostId, TaskId};
+use dragonfly_api::{Invalid, PIECES};
+use dragonfly_model::{Coverage, DEFAULT_FILTERED_QUERY_PARAMS, HostId, PieceLayout, TaskId};
 use futures::StreamExt;
 use futures::stream;
 use std::collections::BTreeMap;
@@ -47,9 +47,48 @@ enum Verb {
 
 /// What a host has, or had.
 enum Holding {
-    Whole(StatLocalTaskResponse),
-    Part(StatLocalTaskResponse),
+    Whole(Held),
+    Part(Held),
     Nothing,
+}
+
+/// What is known of a content where it is held.
+#[derive(Default)]
+struct Held {
+    content_length: Option<u64>,
+    /// Bytes, or about so many of a part.
+    finished_length: u64,
+    pieces: Option<Coverage>,
+}
+
+impl Held {
+    /// As a host tells it: its answer, and what it says of pieces.
+    fn told(stat: &StatLocalTaskResponse, pieces: Option<&str>) -> Self {
+        let layout = stat.piece_length.zip(stat.content_length);
+        let layout = layout.and_then(|(piece, content)| PieceLayout::new(piece, content));
+        let content_length = stat.content_length;
+        if stat.finished_at.is_some() {
+            return Self {
+                content_length,
+                finished_length: content_length.unwrap_or_default(),
+                pieces: layout.map(|layout| Coverage::whole(layout.count())),
+            };
+        }
+        let pieces = layout.zip(pieces).and_then(|(layout, text)| {
+            let coverage = Coverage::parse(layout.count(), text);
+            let refused = coverage.as_ref().err();
+            refused.inspect(|reason| tracing::debug!(%reason, "what a host says of pieces is not understood"));
+            coverage.ok()
+        });
+        // What is not finished is less than the whole, however full its last piece.
+        let most = content_length.unwrap_or_default().saturating_sub(1);
+        let held = pieces.as_ref().map_or(0, |pieces| u64::from(pieces.held()));
+        Self {
+            content_length,
+            finished_length: held.saturating_mul(stat.piece_length.unwrap_or_default()).min(most),
+            pieces,
+        }
+    }
 }
 
 impl Query {
@@ -134,12 +173,15 @@ impl Preheat {
             ip: host.ip.clone(),
             ..Target::default()
         };
-        let told = |holding: StatLocalTaskResponse, state: TargetState| {
-            let length = holding.content_length;
+        let told = |held: Held| {
             board.add(Target {
-                state: state.into(),
-                finished_length: length.filter(|_| state == TargetState::Done).unwrap_or_default(),
-                content_length: length,
+                state: TargetState::Done.into(),
+                finished_length: held.finished_length,
+                content_length: held.content_length,
+                pieces: held.pieces.map(|pieces| Pieces {
+                    total: pieces.total(),
+                    held: pieces.stretches_held().to_vec(),
+                }),
                 ..target.clone()
             });
         };
@@ -149,8 +191,8 @@ impl Preheat {
         };
         match answer {
             Ok(Holding::Nothing) => {}
-            Ok(Holding::Whole(holding)) => told(holding, TargetState::Done),
-            Ok(Holding::Part(holding)) => told(holding, TargetState::Running),
+            // The question is answered, whatever part of the content it is.
+            Ok(Holding::Whole(held) | Holding::Part(held)) => told(held),
             Err(failure) => {
                 let row = board.add(target.clone());
                 board.ended(row, TargetState::Failed, &in_words(&failure));
@@ -167,8 +209,14 @@ impl Preheat {
         };
         let mut client = self.reach.client(host)?;
         match self.timed(client.stat_local_task(request)).await {
-            Ok(holding) if holding.finished_at.is_some() => Ok(Holding::Whole(holding)),
-            Ok(holding) => Ok(Holding::Part(holding)),
+            Ok(answer) => {
+                let pieces = answer.metadata().get(PIECES).and_then(|text| text.to_str().ok());
+                let held = Held::told(answer.get_ref(), pieces);
+                Ok(match answer.get_ref().finished_at {
+                    Some(_) => Holding::Whole(held),
+                    None => Holding::Part(held),
+                })
+            }
             Err(Failure::Call(status)) if status.code() == Code::NotFound => Ok(Holding::Nothing),
             Err(failure) => Err(failure),
         }
@@ -182,7 +230,7 @@ impl Preheat {
         };
         let mut client = self.reach.client(host)?;
         match self.timed(client.delete_task(request)).await {
-            Ok(()) => Ok(Holding::Whole(StatLocalTaskResponse::default())),
+            Ok(_) => Ok(Holding::Whole(Held::default())),
             Err(Failure::Call(status)) if status.code() == Code::NotFound => Ok(Holding::Nothing),
             Err(failure) => Err(failure),
         }
@@ -191,10 +239,10 @@ impl Preheat {
     async fn timed<T>(
         &self,
         call: impl Future<Output = Result<tonic::Response<T>, tonic::Status>>,
-    ) -> Result<T, Failure> {
+    ) -> Result<tonic::Response<T>, Failure> {
         let _place = self.calls.acquire().await.expect("the semaphore is never closed");
         let answer = tokio::time::timeout(CALL, call).await;
-        Ok(answer.map_err(|_| Failure::Timeout(CALL))??.into_inner())
+        Ok(answer.map_err(|_| Failure::Timeout(CALL))??)
     }
 
     /// Which hosts have which layers of an image.

@@ -238,7 +238,17 @@ async fn a_task_is_found_on_and_removed_from_every_host() {
     assert!(got.outcome.succeeded, "{:?}", got.outcome);
     assert_eq!(got.targets.len(), 2);
     assert_eq!(got.targets["a"].state(), TargetState::Done);
-    assert_eq!(got.targets["seed1"].state(), TargetState::Running);
+    let pieces = |of: &str| got.targets[of].pieces.clone().map(|pieces| (pieces.total, pieces.held));
+    assert_eq!(
+        (pieces("a"), got.targets["a"].finished_length),
+        (Some((3, vec![1, 1, 1])), 12)
+    );
+    // A part of a content is an answer, too.
+    assert_eq!(got.targets["seed1"].state(), TargetState::Done);
+    assert_eq!(
+        (pieces("seed1"), got.targets["seed1"].finished_length),
+        (Some((3, vec![0, 1, 0])), 5)
+    );
 
     attention.hand_out(2, 1, Task::DeleteTask(query())).await;
     let deleted = attention.outcome(2, 1).await;

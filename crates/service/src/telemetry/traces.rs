@@ -184,6 +184,7 @@ impl Traces {
         let resource = Resource::builder_empty()
             .with_service_name(self.service)
             .with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")))
+            .with_attribute(KeyValue::new("host.name", crate::net::hostname()))
             .build();
         let sampler = Sampler::ParentBased(Box::new(Sampler::TraceIdRatioBased(self.sample_ratio)));
         let batches = BatchConfigBuilder::default().with_scheduled_delay(GATHER).build();

@@ -52,6 +52,7 @@ const TAGS: &[(&str, &str)] = &[
     ("permissions", "The rights that there are"),
     ("personal-access-tokens", "Tokens by which scripts act for a user"),
     ("audits", "What was done, by whom"),
+    ("events", "Which kinds of objects have changed"),
     ("applications", "Applications and the priorities of their downloads"),
     ("configs", "Settings that are changed while the manager runs"),
     ("scheduler-features", "What schedulers can be made for"),

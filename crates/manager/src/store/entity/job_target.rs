@@ -1,6 +1,7 @@
 //! One content on one host, as a work wants it.
 
-use super::super::Time;
+use super::super::{Json, Time};
+use dragonfly_api::rest::TaskPieces;
 use sea_orm::entity::prelude::*;
 
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
@@ -24,6 +25,8 @@ pub(crate) struct Model {
     /// Bytes.
     pub(crate) content_length: Option<i64>,
     pub(crate) description: String,
+    /// Which pieces are there, where that was asked for.
+    pub(crate) pieces: Option<Json<TaskPieces>>,
     pub(crate) updated_at: Time,
 }
 

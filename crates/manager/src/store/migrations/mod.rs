@@ -6,6 +6,7 @@ mod m0003_audit;
 mod m0004_jobs;
 mod m0005_oauth;
 mod m0006_kept_tasks;
+mod m0007_pieces;
 
 use sea_orm_migration::{MigrationTrait, MigratorTrait};
 
@@ -20,6 +21,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0004_jobs::Migration),
             Box::new(m0005_oauth::Migration),
             Box::new(m0006_kept_tasks::Migration),
+            Box::new(m0007_pieces::Migration),
         ]
     }
 }

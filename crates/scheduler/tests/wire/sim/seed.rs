@@ -229,12 +229,20 @@ impl DfdaemonUpload for Upload {
         let task = request.into_inner().task_id;
         let holdings = self.holdings.lock().unwrap();
         let whole = *holdings.get(&task).ok_or_else(|| Status::not_found(task.clone()))?;
-        Ok(Response::new(StatLocalTaskResponse {
+        // Pieces of 5, 5 and 2 bytes; of what is not whole, the second.
+        let mut response = Response::new(StatLocalTaskResponse {
             task_id: task,
-            content_length: Some(7),
+            piece_length: Some(5),
+            content_length: Some(12),
             finished_at: whole.then(|| dragonfly_api::timestamp(std::time::SystemTime::now())),
             ..Default::default()
-        }))
+        });
+        if !whole {
+            response
+                .metadata_mut()
+                .insert(dragonfly_api::PIECES, "0,1,0".parse().unwrap());
+        }
+        Ok(response)
     }
 
     async fn list_task_entries(
