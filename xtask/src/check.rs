@@ -22,7 +22,7 @@ pub(crate) fn run() -> Result<String> {
     // By the whole workspace, so that what they build is what the tests use afterwards.
     let descriptors = ["test", "--locked", "--workspace", "--test", "descriptors"];
     let openapi = ["test", "--locked", "--workspace", "--test", openapi::TEST];
-    let checks: [(&str, &dyn Fn() -> Result<()>); 8] = [
+    let checks: [(&str, &dyn Fn() -> Result<()>); 9] = [
         ("formatting", &|| succeed(&mut cargo(&["fmt", "--all", "--check"]))),
         ("lock file fresh", &|| {
             succeed(cargo(&["metadata", "--locked", "--format-version=1"]).stdout(std::process::Stdio::null()))

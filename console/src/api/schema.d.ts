@@ -149,6 +149,26 @@ export interface paths {
         patch: operations["configs_update"];
         trace?: never;
     };
+    "/api/v1/events": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Tells which kinds of objects have changed: events `changed` with `{"kinds": ["jobs"]}`, of what the caller may read. The
+         *     stream ends with the session.
+         */
+        get: operations["events_listen"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/jobs": {
         parameters: {
             query?: never;
@@ -3128,8 +3148,7 @@ export interface components {
             id: string;
             /** @description The host's address. */
             ip: string;
-            /** @description Which pieces it has, if that is known. */
-            pieces?: components["schemas"]["TaskPieces"];
+            pieces?: components["schemas"]["TaskPieces"] | null;
             /** @description Whether it has all of it. */
             task_finished: boolean;
             /**
@@ -3143,7 +3162,7 @@ export interface components {
             /** @description Pieces that are there, stretch by stretch: as many stretches as pieces, 256 at most. */
             held: number[];
             /**
-             * Format: int32
+             * Format: int64
              * @description Pieces of the whole task.
              */
             total: number;
@@ -4405,6 +4424,38 @@ export interface operations {
             404: components["responses"]["NotFound"];
             413: components["responses"]["TooLarge"];
             422: components["responses"]["Unprocessable"];
+            500: components["responses"]["Failure"];
+            503: components["responses"]["Unavailable"];
+        };
+    };
+    events_listen: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Server-sent events */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/event-stream": string;
+                };
+            };
+            401: components["responses"]["Unauthorized"];
+            /** @description It takes a session, and no token does. A session that may only set another password: `password_change_required` */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Message"];
+                };
+            };
             500: components["responses"]["Failure"];
             503: components["responses"]["Unavailable"];
         };

@@ -168,5 +168,6 @@ pub(crate) fn target(url: &str, host: u8, state: TargetState) -> Target {
             TargetState::Failed => "no space left".into(),
             _ => String::new(),
         },
+        pieces: None,
     }
 }

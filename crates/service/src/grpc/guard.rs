@@ -273,7 +273,7 @@ mod tests {
         let health = service.oneshot(request("/grpc.health.v1.Health/Check")).await.unwrap();
         assert_eq!(code(&first), Code::Ok);
         assert_eq!(code(&second), Code::ResourceExhausted);
-        assert_eq!(layer.refused.get(), 1);
+        assert_eq!(layer.gate.refused.get(), 1);
         let wait: u64 = second.headers()[RETRY_PUSHBACK].to_str().unwrap().parse().unwrap();
         assert!(COME_AGAIN_MILLIS.contains(&wait));
         assert_eq!(code(&health), Code::Ok);
