@@ -190,6 +190,9 @@ async fn nothing_is_wrong_with_a_host_that_is_well() {
     assert!(text.contains("skipped  probe          --no-probe"), "{text}");
 }
 
+/// What is changed in a file: where, and to what.
+type Changes<'a> = &'a [(&'a str, Value)];
+
 #[tokio::test]
 async fn what_the_files_of_a_host_have_wrong_is_named() {
     let host = Host::well().await;
@@ -204,7 +207,7 @@ async fn what_the_files_of_a_host_have_wrong_is_named() {
     let plain = host.at("no-socket");
     std::fs::write(&plain, "").unwrap();
     let missing = Path::new("/nowhere/at/all");
-    let cases: [(&str, &str, &[(&str, Value)]); 9] = [
+    let cases: [(&str, &str, Changes<'_>); 9] = [
         (
             "configuration",
             "did you mean",
@@ -358,13 +361,12 @@ async fn a_clock_that_is_off_is_named_with_how_far() {
     // A manager an hour ago: it has no scheduler, either.
     let answer = || async {
         let date = httpdate::fmt_http_date(SystemTime::now() - Duration::from_secs(3600));
-        let said = [
+        [
             ("content-type", "application/grpc".to_owned()),
             ("grpc-status", "14".to_owned()),
             ("grpc-message", "cluster 1 has no active scheduler".to_owned()),
             ("date", date),
-        ];
-        said
+        ]
     };
     let listener = tokio::net::TcpListener::bind((host.ip, 0)).await.unwrap();
     let addr = listener.local_addr().unwrap();

@@ -200,14 +200,12 @@ impl Manager {
         let wake = Wake::new();
         let clusters = Clusters::new(store.clone(), wake.clone(), config.look_after);
         let peers = Peers::new(store.clone(), clusters.clone());
-        let jobs = Jobs::new(&store, clusters.clone(), wake.clone(), config.work_lease);
-        let jobs = jobs.await.map_err(BuildError::Key)?;
+        let jobs = jobs(&config, &store, (&clusters, &wake)).await?;
         let keeper = Keeper::new(jobs.clone(), retention.clone(), config.look_after);
         let looker = Looker::new(store.clone(), wake.clone());
         let counts = Counts::new(&metrics, config.redis.is_some());
-        let link = config
-            .redis
-            .map(|redis| Link::new(redis, wake.clone(), counts.redis.clone()));
+        let listens = |redis| Link::new(redis, wake.clone(), counts.redis.clone());
+        let link = config.redis.map(listens);
         Ok(Self {
             addresses: Addresses::of(&rest_listener, &grpc_listener, (ops.as_ref(), otlp.as_ref())),
             grpc: Grpc {
@@ -371,6 +369,11 @@ async fn swept(store: &Store) -> Retention {
 
 /// The users, the first of whom a first start makes. Their sessions are signed with the configured key, or with the one in the
 /// database.
+async fn jobs(config: &Config, store: &Store, (clusters, wake): (&Clusters, &Wake)) -> Result<Jobs, BuildError> {
+    let jobs = Jobs::new(store, clusters.clone(), wake.clone(), config.work_lease);
+    jobs.await.map_err(BuildError::Key)
+}
+
 async fn users(config: &Config, store: &Store) -> Result<Users, BuildError> {
     let hasher = first_rows(config, store).await?;
     let key = match &config.auth.key {

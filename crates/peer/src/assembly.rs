@@ -1,6 +1,6 @@
 //! The parts of a peer, made from its configuration.
 
-use crate::cluster::{Announcement, Neighbours, Ports};
+use crate::cluster::{Announcement, Cluster, Neighbours, Ports};
 use crate::config::Config;
 use crate::daemon::{Addresses, BuildError};
 use crate::engine::Settings;
@@ -9,7 +9,8 @@ use crate::grpc::Context;
 use crate::identity::Identity;
 use crate::metrics::{self, Metrics, Origins, Readings};
 use crate::proxy::{self, Proxy};
-use crate::room::Room;
+use crate::room::{Promises, Room};
+use dragonfly_service::Workers;
 use dragonfly_service::tls::ClientTls;
 use dragonfly_source::{self as source, EgressPolicy, Sources};
 use dragonfly_storage::{self as storage, Storage};
@@ -59,6 +60,22 @@ pub(crate) fn evictor(config: &Config, context: &Context, (room, metrics): (Arc<
         room,
         metrics,
     }
+}
+
+pub(crate) fn room(
+    config: &Config,
+    (storage, cluster): (&Storage, &Cluster),
+    metrics: &Metrics,
+    workers: &Workers,
+) -> Arc<Room> {
+    Arc::new(Room {
+        quota: config.gc.quota,
+        storage: storage.clone(),
+        cluster: cluster.clone(),
+        metrics: metrics.clone(),
+        workers: workers.clone(),
+        promised: Promises::default(),
+    })
 }
 
 pub(crate) async fn open_storage(config: &Config) -> Result<Storage, BuildError> {

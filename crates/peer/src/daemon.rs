@@ -1,7 +1,7 @@
 //! The peer as a program: reserves everything, runs, and ends in order.
 
 use crate::assembly::{
-    announcement, evictor, open_storage, piece_server, proxy, readings, settings, sources, transfer,
+    announcement, evictor, open_storage, piece_server, proxy, readings, room, settings, sources, transfer,
 };
 use crate::cluster;
 use crate::cluster::{Cluster, Neighbours};
@@ -11,7 +11,6 @@ use crate::gc::Evictor;
 use crate::grpc::{AdmitLayer, Context, DownloadService, ImportService, UploadService, severable};
 use crate::metrics::{Metrics, Origins};
 use crate::proxy::{Error as ProxyError, Proxy};
-use crate::room::{Promises, Room};
 use crate::sockets::Sockets;
 use dragonfly_api::dfdaemon::dfdaemon_download_server::DfdaemonDownloadServer;
 use dragonfly_api::dfdaemon::dfdaemon_upload_server::DfdaemonUploadServer;
@@ -182,14 +181,7 @@ impl Peer {
         let pieces = piece_server(storage.clone(), neighbours.clone(), upload_limit.clone());
         readings(&config, &storage, &pieces, (&transfer, upload_limit)).show(&registry);
         let (servers, downloads) = (workers(), workers());
-        let room = Arc::new(Room {
-            quota: config.gc.quota,
-            storage: storage.clone(),
-            cluster: cluster.clone(),
-            metrics: metrics.clone(),
-            workers: downloads.clone(),
-            promised: Promises::default(),
-        });
+        let room = room(&config, (&storage, &cluster), &metrics, &downloads);
         let engine = Engine::new(Parts {
             identity: announcement.identity().clone(),
             storage: storage.clone(),

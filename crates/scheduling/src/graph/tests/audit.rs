@@ -14,10 +14,10 @@ impl Graph {
         let is_seed = |peer: &Peer| self.seeds.contains(&peer.host);
         let (task, peer) = (&self.tasks[&key.task], self.peer(key).unwrap());
         let granted = |peer: &Peer| matches!(peer.state, State::BackToSource { granted: true, .. });
-        let alike = |other: &&Box<Peer>| {
+        let alike = |other: &&Peer| {
             granted(other) && is_seed(other) == is_seed(peer) && other.ask.wanted.overlaps(peer.ask.wanted)
         };
-        task.peers.values().filter(alike).count()
+        task.peers.values().map(AsRef::as_ref).filter(alike).count()
     }
 
     /// Panics if an invariant is broken.

@@ -34,11 +34,11 @@ fn a_seed_peer_that_fails_is_followed_by_the_next_and_then_by_a_child() {
 /// The number of the latest call to a seed peer.
 fn latest_call(scene: &Scene) -> u64 {
     let decisions = scene.log.iter().flat_map(|(_, _, decisions)| decisions);
-    let calls = decisions.filter_map(|decision| match decision {
+    let mut calls = decisions.filter_map(|decision| match decision {
         Decision::TriggerSeed { trigger, .. } => Some(trigger.0),
         _ => None,
     });
-    calls.last().unwrap()
+    calls.next_back().unwrap()
 }
 
 #[test]
