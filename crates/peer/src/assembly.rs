@@ -73,6 +73,7 @@ pub(crate) fn room(
         storage: storage.clone(),
         cluster: cluster.clone(),
         metrics: metrics.clone(),
+        lacked: metrics.limits.of("disk_room"),
         workers: workers.clone(),
         promised: Promises::default(),
     })

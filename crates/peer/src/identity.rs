@@ -1,6 +1,7 @@
 //! Who this peer is: the ids and addresses under which managers, schedulers and other peers know it.
 
 use crate::config::Config;
+use dragonfly_api::manager::{ListSchedulersRequest, SourceType};
 use dragonfly_model::{HostId, HostKind, PeerId};
 use dragonfly_service::net;
 use std::net::{IpAddr, SocketAddr};
@@ -46,6 +47,28 @@ impl Identity {
             idc: config.host.idc.clone(),
             location: config.host.location.clone(),
             scheduler_cluster_id: config.host.scheduler_cluster_id,
+        }
+    }
+
+    /// As whom it speaks to the manager.
+    pub(crate) fn source_type(&self) -> SourceType {
+        match self.kind.is_seed() {
+            true => SourceType::SeedPeerSource,
+            false => SourceType::PeerSource,
+        }
+    }
+
+    /// How it asks the manager for its cluster's schedulers.
+    pub fn schedulers_request(&self) -> ListSchedulersRequest {
+        ListSchedulersRequest {
+            source_type: self.source_type().into(),
+            hostname: self.hostname.clone(),
+            ip: self.ip.to_string(),
+            idc: self.idc.clone(),
+            location: self.location.clone(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            commit: String::new(),
+            scheduler_cluster_id: self.scheduler_cluster_id,
         }
     }
 

@@ -9,6 +9,7 @@ use crate::metrics::{Evicted, Metrics};
 use dragonfly_model::TaskId;
 use dragonfly_service::Workers;
 use dragonfly_storage::{Storage, TaskRecord};
+use prometheus_client::metrics::counter::Counter;
 use std::sync::{Arc, MutexGuard, PoisonError};
 use tokio::sync::Mutex;
 
@@ -31,6 +32,8 @@ pub(crate) struct Room {
     pub(crate) storage: Storage,
     pub(crate) cluster: Cluster,
     pub(crate) metrics: Metrics,
+    /// How often there was none.
+    pub(crate) lacked: Counter,
     pub(crate) workers: Workers,
     pub(crate) promised: Promises,
 }
@@ -110,7 +113,7 @@ impl Room {
         if !self.has(needed)
             && let Err(lacking) = self.make(needed, is_running).await
         {
-            self.metrics.limits.of("disk_room").inc();
+            self.lacked.inc();
             return Err(lacking);
         }
         let bytes = self.storage.bytes_of(task).saturating_add(needed);
@@ -123,9 +126,12 @@ impl Room {
 
     fn free(&self) -> Option<u64> {
         // What lands between the two questions is counted once or not at all, never twice: nothing goes for it.
-        let (used, quota) = self.bounds()?;
+        let free = match self.quota {
+            Some(quota) => quota.saturating_sub(self.storage.usage().content_bytes),
+            None => self.storage.available().ok()?,
+        };
         let promised = self.promised.open(|task| self.storage.bytes_of(task));
-        Some(quota.saturating_sub(used).saturating_sub(promised))
+        Some(free.saturating_sub(promised))
     }
 
     async fn make(&self, needed: u64, is_running: impl Fn(&TaskId) -> bool) -> Result<(), NoRoom> {

@@ -6,7 +6,7 @@ use crate::config::{Remote, Seed};
 use dragonfly_api::ext::WatchRequest;
 use dragonfly_api::ext::manager_client::ManagerClient as ExtensionClient;
 use dragonfly_api::manager::manager_client::ManagerClient;
-use dragonfly_api::manager::{KeepAliveRequest, ListSchedulersRequest, Scheduler, SourceType, UpdateSeedPeerRequest};
+use dragonfly_api::manager::{KeepAliveRequest, Scheduler, SourceType, UpdateSeedPeerRequest};
 use dragonfly_service::grpc;
 use dragonfly_service::tls::ClientTls;
 use futures::StreamExt;
@@ -42,17 +42,7 @@ impl Manager {
     /// The cluster that the manager has chosen for this host, and its active schedulers.
     pub(super) async fn schedulers(&self) -> Result<Found, Status> {
         self.register().await?;
-        let identity = self.announcement.identity();
-        let request = ListSchedulersRequest {
-            source_type: self.source_type().into(),
-            hostname: identity.hostname.clone(),
-            ip: identity.ip.to_string(),
-            idc: identity.idc.clone(),
-            location: identity.location.clone(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            commit: String::new(),
-            scheduler_cluster_id: identity.scheduler_cluster_id,
-        };
+        let request = self.announcement.identity().schedulers_request();
         let listed = timed(self.client.clone().list_schedulers(request)).await?.schedulers;
         // One cluster only: bytes never cross from one to another.
         let cluster = listed.first().map(|scheduler| scheduler.scheduler_cluster_id);
@@ -132,7 +122,7 @@ impl Manager {
     pub(super) async fn watch(&self, refresh: &Notify) {
         let identity = self.announcement.identity();
         let request = WatchRequest {
-            source_type: self.source_type().into(),
+            source_type: identity.source_type().into(),
             hostname: identity.hostname.clone(),
             ip: identity.ip.to_string(),
         };
@@ -141,14 +131,6 @@ impl Manager {
             async move { client.watch(request).await }
         };
         grpc::follow("the watch for changes at the manager", open, |_| refresh.notify_one()).await;
-    }
-
-    fn source_type(&self) -> SourceType {
-        if self.seed.is_some() {
-            SourceType::SeedPeerSource
-        } else {
-            SourceType::PeerSource
-        }
     }
 }
 

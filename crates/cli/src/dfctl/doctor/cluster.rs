@@ -3,8 +3,8 @@
 use super::super::output;
 use super::finding::Finding;
 use dragonfly_api::common::Host;
+use dragonfly_api::manager::ListSchedulersResponse;
 use dragonfly_api::manager::manager_client::ManagerClient;
-use dragonfly_api::manager::{ListSchedulersRequest, ListSchedulersResponse, SourceType};
 use dragonfly_api::scheduler::ListHostsRequest;
 use dragonfly_api::scheduler::scheduler_client::SchedulerClient;
 use dragonfly_peer::config::Remote;
@@ -30,7 +30,7 @@ pub(super) async fn examine(config: &Config, identity: &Identity) -> Vec<Finding
         return alone(config, identity).await;
     };
     let asked = match connect(manager).await {
-        Ok(client) => ask(client, config, identity).await,
+        Ok(client) => ask(client, identity).await,
         Err(reason) => {
             let found = format!("{}: {reason}", manager.addr);
             let remedy = "start the manager, correct manager.addr in dfdaemon.yaml, or open the way to it (port 65003)";
@@ -132,21 +132,8 @@ async fn connect(manager: &Remote) -> Result<ManagerClient<tonic::transport::Cha
 }
 
 /// Asks as the daemon of this host does.
-async fn ask(mut client: ManagerClient<tonic::transport::Channel>, config: &Config, identity: &Identity) -> Asked {
-    let source_type = match config.seed {
-        Some(_) => SourceType::SeedPeerSource,
-        None => SourceType::PeerSource,
-    };
-    let request = ListSchedulersRequest {
-        source_type: source_type.into(),
-        hostname: identity.hostname.clone(),
-        ip: identity.ip.to_string(),
-        idc: identity.idc.clone(),
-        location: identity.location.clone(),
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        commit: String::new(),
-        scheduler_cluster_id: identity.scheduler_cluster_id,
-    };
+async fn ask(mut client: ManagerClient<tonic::transport::Channel>, identity: &Identity) -> Asked {
+    let request = identity.schedulers_request();
     match client.list_schedulers(request).await {
         Ok(response) => Asked {
             date: date(response.metadata()),
